@@ -1,0 +1,1 @@
+"""Checkers turn facts, traces and evidence into findings, and findings into verdicts."""

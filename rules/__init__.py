@@ -1,0 +1,1 @@
+"""The rulebook: what the challenge allows, who said so, and since when."""

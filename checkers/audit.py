@@ -1,0 +1,32 @@
+"""The finished audit of one head: what reports are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from checkers.verdict import Decision
+from harness.record import RunRecord
+from harness.submission import Submission
+from harness.unpack import Layer
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One head, its decision, and everything a reader needs to repeat it.
+
+    ``claims`` maps a source (``submission.json``, ``readme``, ``log``, ``recomputed``) to the
+    numbers it gives. ``seconds`` is wall time on this machine.
+    """
+
+    submission: Submission
+    layers: tuple[Layer, ...]
+    decision: Decision
+    edition: str
+    as_of: date
+    command: str
+    strict: bool = False
+    run: RunRecord | None = None
+    claims: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0

@@ -60,7 +60,7 @@ class Need(StrEnum):
 class Verdict(StrEnum):
     """The answer for one rule or for a submission."""
 
-    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    PASS = "PASS"
     REVIEW = "REVIEW"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"

@@ -1,0 +1,50 @@
+# Everything runs in .venv, made on first use from constraints.txt (the lock).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CLONE ?=
+OUT ?= out/demo
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint types unit docs clean bench-sweep bench-ngram bench-run bench-train
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## audit the bundled submission end to end and say where the report is
+	$(BIN)/golf-audit demo --out $(OUT)
+
+test: lint types unit ## lint, types and every test
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m reports.rule_pages --check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+docs: $(STAMP) ## regenerate the rule pages and build the documentation site in out/site
+	$(BIN)/python -m reports.rule_pages
+	$(BIN)/python -m reports.site --out out/site
+
+bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone
+	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE)
+
+bench-run: $(STAMP) ## CLONE=path/to/bare/clone
+	$(BIN)/python tests/benchmarks/bench_run.py --repo $(CLONE)
+
+bench-ngram: $(STAMP)
+	$(BIN)/python tests/benchmarks/bench_ngram.py
+
+bench-train: $(STAMP)
+	$(BIN)/python tests/benchmarks/bench_train.py
+
+clean:
+	rm -rf $(VENV) build out *.egg-info

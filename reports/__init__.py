@@ -1,0 +1,1 @@
+"""Reports: one view of an audit in every format people and machines act on."""

@@ -1,0 +1,114 @@
+"""How often the audit agrees with the public verdicts: the accuracy table of ``golf-audit score``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_CAUGHT = frozenset({"FAIL", "REVIEW"})
+
+
+class ScoreError(ValueError):
+    """A results or precedents file cannot be read; the message names file and line."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One class of precedents (``valid/organizer``, ``invalid/author``, ...) and its outcomes.
+
+    ``right_condition`` counts caught heads where a condition that the public verdict names is among
+    those of the rules that failed or need review; ``with_condition`` counts caught heads whose public
+    verdict names any.
+    """
+
+    gold: str
+    verdicts: Counter[str]
+    with_condition: int = 0
+    right_condition: int = 0
+    misses: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """Number of precedents of the class."""
+        return sum(self.verdicts.values())
+
+    def share(self, *verdicts: str) -> float:
+        """Fraction of the class with one of the verdicts."""
+        return sum(self.verdicts[v] for v in verdicts) / self.total if self.total else 0.0
+
+
+@dataclass
+class _Tally:
+    verdicts: Counter[str] = field(default_factory=Counter)
+    with_condition: int = 0
+    right_condition: int = 0
+    misses: list[str] = field(default_factory=list)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read one JSON object a line.
+
+    Raises:
+        ScoreError: the file is not there, or a line is not a JSON object.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ScoreError(f"{path}: {error.strerror or error}") from None
+    return [_object(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ScoreError(f"{path}:{number}: not JSON ({error.msg}); one object a line is expected") from None
+    if not isinstance(value, dict):
+        raise ScoreError(f"{path}:{number}: not a JSON object")
+    return value
+
+
+def score(results: Sequence[Mapping[str, Any]], precedents: Iterable[Mapping[str, Any]]) -> list[Group]:
+    """Compare audits with precedents, class by class. A precedent without a result is "MISSING"."""
+    by_pr = {r["pr"]: r for r in results}
+    tallies: dict[str, _Tally] = {}
+    for precedent in precedents:
+        tally = tallies.setdefault(precedent["gold"], _Tally())
+        _count(tally, precedent, by_pr.get(precedent["pr"]))
+    return [
+        Group(gold, t.verdicts, t.with_condition, t.right_condition, tuple(t.misses))
+        for gold, t in sorted(tallies.items())
+    ]
+
+
+def _count(tally: _Tally, precedent: Mapping[str, Any], result: Mapping[str, Any] | None) -> None:
+    verdict = result["verdict"] if result else "MISSING"
+    tally.verdicts[verdict] += 1
+    named = _named_conditions(precedent)
+    found = _found(result) if result else {}
+    invalid = precedent["gold"].startswith("invalid")
+    right = bool(named & set(found.values()))
+    if invalid and verdict in _CAUGHT and named:
+        tally.with_condition += 1
+        tally.right_condition += right
+    wrong = (invalid and (verdict != "FAIL" or (named and not right))) or (
+        precedent["gold"].startswith("valid") and verdict in _CAUGHT
+    )
+    if wrong:
+        says = "; ".join(sorted(found)) or "nothing"
+        labels = ", ".join(sorted({str(x["mechanism"]) for x in precedent["labels"]}))
+        tally.misses.append(f"#{precedent['pr']}: {verdict} ({says}); public: {labels}")
+
+
+def _named_conditions(precedent: Mapping[str, Any]) -> set[str]:
+    return {c for label in precedent["labels"] if label["verdict"] == "invalid" for c in label["conditions"]}
+
+
+def _found(result: Mapping[str, Any]) -> dict[str, str]:
+    """Slug to condition of the rules that carry the verdict: those that failed, else those to review."""
+    rules = result["rules"]
+    return {r["rule"]: r["condition"] for r in rules if r["verdict"] == result["verdict"]}

@@ -41,6 +41,17 @@ def pull_numbers(clone: Path | str) -> tuple[int, ...]:
     return tuple(sorted(_pull_refs(_open(clone))))
 
 
+def heads(clone: Path | str) -> dict[int, str]:
+    """Map each pull request that the clone holds to the commit id of its head."""
+    repo = _open(clone)
+    return {pr: str(repo.references[ref].target) for pr, ref in _pull_refs(repo).items()}
+
+
+def main_tip(clone: Path | str) -> str:
+    """Commit id of the clone's main branch: with a head it decides what the head changed."""
+    return str(_main(_open(clone)).id)
+
+
 def load_pull(clone: Path | str, pr: int) -> Submission:
     """Read pull request ``pr`` of a clone.
 

@@ -20,6 +20,8 @@ from types import FrameType
 
 import joblib
 
+from harness.submission import SubmissionError
+
 ROOT = Path(__file__).resolve().parent.parent
 _SOURCES = ("rules", "harness", "checkers", "reports")
 
@@ -139,6 +141,21 @@ def _run(job: Callable[[Task], bytes], task: Task) -> Finished:
 
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def numbers(text: str) -> list[int]:
+    """Read a list like ``1,5-9`` into sorted numbers.
+
+    Raises:
+        SubmissionError: a part is neither a number nor a range.
+    """
+    wanted: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise SubmissionError(f"--prs {text}: {part!r} is neither a number nor a range like 5-9")
+        wanted.update(range(int(first), int(last or first) + 1))
+    return sorted(wanted)
 
 
 @contextmanager

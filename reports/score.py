@@ -40,6 +40,17 @@ class Group:
         """Fraction of the class with one of the verdicts."""
         return sum(self.verdicts[v] for v in verdicts) / self.total if self.total else 0.0
 
+    def as_dict(self) -> dict[str, Any]:
+        """The group as JSON-able data."""
+        return {
+            "gold": self.gold,
+            "heads": self.total,
+            "verdicts": dict(sorted(self.verdicts.items())),
+            "right_condition": self.right_condition,
+            "with_condition": self.with_condition,
+            "misses": list(self.misses),
+        }
+
 
 @dataclass
 class _Tally:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.lowering import lower
+from harness.submission import Submission, SubmissionError
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -24,3 +27,16 @@ class Layer:
     how: str = "entry"
     language: str = "python"
     problem: str | None = None  # parsed by nobody: why
+
+
+def layers(submission: Submission) -> tuple[Layer, ...]:
+    """Return the source layers of a submission, the entry script first; empty without a script."""
+    path = submission.entry_script
+    if path is None:
+        return ()
+    try:
+        text = submission.text(path)
+    except SubmissionError as error:
+        return (Layer(path, path, "", "", problem=str(error)),)
+    lowered, problem = lower(text)
+    return (Layer(path, path, text, lowered, problem=problem),)

@@ -1,0 +1,394 @@
+"""The audit from top to bottom, and the command line ``golf-audit``.
+
+Each step is a plain function from one frozen value to the next: load, unpack, read the documents,
+check statically, run under instruments, check the run, decide, report.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+import reports
+from checkers import registry
+from checkers.audit import Audit
+from checkers.subject import Subject
+from checkers.verdict import decide
+from harness import folder, gitsource, logs, sweep, unpack
+from harness.record import Outcome, RunRecord
+from harness.submission import Submission, SubmissionError
+from reports import json_v1, progress, tables, terminal
+from reports.score import ScoreError, read_jsonl, score
+from rules.model import Need, Rule
+from rules.rulebook import RulebookError
+from rules.rulebook import load as load_rulebook
+
+if TYPE_CHECKING:
+    from harness.runner import RunOptions
+
+DEMO = Path(__file__).resolve().parent / "reference_model" / "demo_record"
+HEAD_SECONDS = 120  # a head of the archive takes about one second; this catches the pathological
+EXIT_CODES = {"PASS": 0, "NOT_APPLICABLE": 0, "FAIL": 1, "ERROR": 3, "REVIEW": 4, "INCONCLUSIVE": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an audit is asked to do beyond its submission."""
+
+    run: bool = True
+    strict: bool = False
+    as_of: date | None = None
+    command: str = "golf-audit check"
+    sandbox: bool = True
+    replay: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The part of a cache key that these options decide."""
+        return f"{self.run}|{self.strict}|{self.as_of}"
+
+
+# --- the pipeline -------------------------------------------------------------------------------
+
+
+def audit(submission: Submission, options: Options) -> Audit:
+    """Audit one loaded submission. Executes its code only if ``options.run``, in a sandbox."""
+    started = time.perf_counter()
+    rulebook = load_rulebook(options.as_of)
+    layers = unpack.layers(submission)
+    book = logs.read(submission, layers)
+    subject = Subject(submission, layers, book, _day(submission, options.as_of))
+    checked = registry.run(subject, frozenset({Need.STATIC, Need.EVIDENCE}))
+    record = _run(subject, options) if options.run else None
+    if record is not None:
+        checked += registry.run(replace(subject, run=record), frozenset({Need.RUNTIME}))
+    return Audit(
+        submission=submission,
+        layers=layers,
+        decision=decide(rulebook, checked, record, strict=options.strict),
+        edition=rulebook.edition,
+        as_of=subject.as_of,
+        command=options.command,
+        strict=options.strict,
+        run=record,
+        claims=book.claims_table(),
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def _day(submission: Submission, as_of: date | None) -> date:
+    """The day whose record table applies: the one asked for, else the submission's, else today."""
+    if as_of or not submission.submitted_on:
+        return as_of or date.today()
+    return date.fromisoformat(submission.submitted_on)
+
+
+def _run(subject: Subject, options: Options) -> RunRecord:
+    from harness import runner  # only a run needs torch, and torch takes seconds to import
+
+    if subject.submission.entry_script is None:
+        return RunRecord(Outcome.SKIPPED, blocker="there is no training script to run")
+    settings: RunOptions = runner.RunOptions(no_sandbox=not options.sandbox, replay=options.replay)
+    return runner.run(subject.submission, subject.layers, subject.logs, settings)
+
+
+def load_submission(path: Path | None, repo: Path | None, pr: int | None, commit: str | None) -> Submission:
+    """Load what the command line names: a folder, a pull request of a clone, or one of its commits.
+
+    Raises:
+        SubmissionError: the combination makes no sense or nothing is there.
+    """
+    if repo is None:
+        if path is None or pr is not None or commit is not None:
+            raise SubmissionError("give a record folder, or --repo CLONE with --pr N or --commit SHA")
+        return folder.load_folder(path)
+    if path is not None or (pr is None) == (commit is None):
+        raise SubmissionError("with --repo give exactly one of --pr N and --commit SHA, and no folder")
+    if commit is not None:
+        return gitsource.load_commit(repo, commit)
+    assert pr is not None
+    return gitsource.load_pull(repo, pr)
+
+
+def audit_head(repo: Path, options: Options, task: sweep.Task) -> bytes:
+    """Audit one pull request of a clone for a sweep: always a record, whatever goes wrong."""
+    try:
+        with sweep.time_limit(HEAD_SECONDS if not options.run else 10 * HEAD_SECONDS):
+            return json_v1.to_json(audit(gitsource.load_pull(repo, task.pr), options))
+    except SubmissionError as error:
+        return json_v1.unreadable(task.pr, task.head, str(error))
+    except Exception as error:  # one head must never stop the others; the record says whose fault it is
+        return json_v1.our_error(task.pr, task.head, f"{type(error).__name__}: {error}")
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+app = typer.Typer(
+    name="golf-audit",
+    help="Referee of the Parameter Golf challenge: a score is valid exactly when it is a code length.",
+    epilog="Exit codes: 0 nothing wrong found, 1 FAIL, 2 usage or unreadable input, 3 our error, "
+    "4 REVIEW or INCONCLUSIVE only.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RepoOption = Annotated[Path | None, typer.Option("--repo", metavar="CLONE", help="A clone of the challenge.")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write report files there.")]
+FormatOption = Annotated[
+    str, typer.Option("--format", help=f"Comma-separated: {', '.join(reports.FORMATS)}.", metavar="LIST")
+]
+NoRunOption = Annotated[bool, typer.Option("--no-run", help="Read the code, do not execute it.")]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", metavar="DATE", help="Rules in force on that day (YYYY-MM-DD).")
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Let disputed rules fail a submission.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON record on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
+ExplainOption = Annotated[bool, typer.Option("--explain", help="The long form: every rule, every ruling.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"golf-audit {tool_version()}, rulebook {load_rulebook().edition}")
+        raise typer.Exit
+
+
+def tool_version() -> str:
+    """The installed version, or that of the checkout when nothing is installed."""
+    try:
+        return version("parameter-golf-audit")
+    except PackageNotFoundError:
+        return "0.0.0+checkout"
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def check(
+    path: Annotated[Path | None, typer.Argument(help="A record folder.", show_default=False)] = None,
+    repo: RepoOption = None,
+    pr: Annotated[int | None, typer.Option("--pr", help="A pull request of the clone.")] = None,
+    commit: Annotated[str | None, typer.Option("--commit", help="A commit of the clone.")] = None,
+    no_run: NoRunOption = False,
+    no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run untrusted code UNPROTECTED.")] = False,
+    as_of: AsOfOption = None,
+    strict: StrictOption = False,
+    out: OutOption = None,
+    formats: FormatOption = "md,json,html",
+    replay: Annotated[
+        str | None, typer.Option("--replay", metavar="ID", help="Show one counterexample again.")
+    ] = None,
+    explain: ExplainOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Audit one submission: a record folder, or a pull request or commit of a clone."""
+    wanted = _formats(formats)
+    options = Options(not no_run, strict, _date(as_of), _command_line(), not no_sandbox, replay)
+    submission = load_submission(path, repo, pr, commit)
+    with progress.working(f"Auditing {submission.label}", quiet or as_json):
+        record = json_v1.to_json(audit(submission, options))
+    _finish(json_v1.from_json(record), record, out, wanted, explain=explain, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def demo(out: OutOption = None, no_run: NoRunOption = False, quiet: QuietOption = False) -> None:
+    """Audit the bundled submission end to end, its instrumented run included."""
+    target = out or Path("out/demo")
+    options = Options(run=not no_run, command="golf-audit demo")
+    submission = folder.load_folder(DEMO)
+    with progress.working(
+        "Auditing the bundled submission (trains, quantizes and evaluates it on this CPU)", quiet
+    ):
+        record = json_v1.to_json(audit(submission, options))
+    wanted = _formats("md,json,html")
+    _finish(json_v1.from_json(record), record, target, wanted, quiet=quiet)
+
+
+@app.command(name="sweep")
+def sweep_command(
+    repo: Annotated[Path, typer.Option("--repo", metavar="CLONE", help="A clone of the challenge.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where results.jsonl goes; resumes from it.")
+    ],
+    prs: Annotated[str | None, typer.Option("--prs", metavar="LIST", help="Like 1,5-9.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every pull request of the clone.")] = False,
+    no_run: NoRunOption = False,
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes; 0 means one a core.")] = 0,
+    as_of: AsOfOption = None,
+    strict: StrictOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Audit many pull requests of a clone into DIR/results.jsonl; a killed sweep resumes."""
+    if (prs is None) != every:
+        raise SubmissionError("give exactly one of --prs LIST and --all")
+    options = Options(not no_run, strict, _date(as_of), "golf-audit sweep")
+    tasks = _tasks(repo, prs, options)
+    counts: dict[str, int] = {}
+    started = time.perf_counter()
+    with progress.counting(quiet) as bars:
+        bar = bars.add_task("Auditing", total=len(tasks))
+
+        def on_finished(task: sweep.Task, record: bytes, cached: bool) -> None:
+            verdict = msgspec.json.decode(record, type=_Verdict).verdict
+            counts[verdict] = counts.get(verdict, 0) + 1
+            bars.update(bar, advance=1, description=f"Auditing, last #{task.pr} {verdict}")
+
+        job = partial(audit_head, repo, options)
+        peak = sweep.sweep(tasks, job, out, jobs=jobs or sweep.default_jobs(), on_finished=on_finished)
+    if not quiet:
+        tables.print_sweep(Console(), counts, time.perf_counter() - started, peak)
+    for written in reports.write_queue(out):
+        if not quiet:
+            typer.echo(f"wrote {written}")
+    raise typer.Exit(_sweep_exit(counts))
+
+
+class _Verdict(msgspec.Struct):
+    verdict: str
+
+
+def _tasks(repo: Path, prs: str | None, options: Options) -> list[sweep.Task]:
+    heads = gitsource.heads(repo)
+    wanted = sorted(heads) if prs is None else sweep.numbers(prs)
+    missing = [n for n in wanted if n not in heads]
+    if missing:
+        raise SubmissionError(f"{repo}: no pull request #{missing[0]} in this clone (refs/pull/N/head)")
+    edition = f"{sweep.tool_digest()}|{gitsource.main_tip(repo)}|{options.key}"
+    return [sweep.Task(n, heads[n], sweep.task_key(edition, heads[n], str(n))) for n in wanted]
+
+
+def _sweep_exit(counts: dict[str, int]) -> int:
+    for verdict in ("ERROR", "FAIL", "REVIEW", "INCONCLUSIVE"):
+        if counts.get(verdict):
+            return EXIT_CODES[verdict]
+    return 0
+
+
+@app.command(name="rules")
+def rules_command(
+    slug: Annotated[str | None, typer.Argument(help="One rule, in full.", show_default=False)] = None,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the rulebook, or show one rule with its rulings, remedy and limits."""
+    book = load_rulebook(_date(as_of))
+    chosen: list[Rule] = [book[slug]] if slug else list(book.rules.values())
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
+    elif slug:
+        tables.print_rule(Console(), chosen[0])
+    else:
+        tables.print_rules(Console(), chosen)
+
+
+@app.command(name="score")
+def score_command(
+    results: Annotated[Path, typer.Option("--results", help="results.jsonl of a sweep.")],
+    precedents: Annotated[
+        Path, typer.Option("--precedents", help="Public verdicts, one JSON object a line.")
+    ],
+    misses: Annotated[bool, typer.Option("--misses", help="List every disagreement.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a sweep with public verdicts: the accuracy table."""
+    groups = score(read_jsonl(results), read_jsonl(precedents))
+    if as_json:
+        typer.echo(msgspec.json.encode([g.as_dict() for g in groups]).decode())
+        return
+    tables.print_score(Console(), groups, misses=misses)
+
+
+@app.command(name="report")
+def report_command(
+    audit_json: Annotated[Path, typer.Argument(metavar="AUDIT.json", help="A record that check wrote.")],
+    formats: FormatOption = "md",
+    out: OutOption = None,
+) -> None:
+    """Render a stored audit again; one format without --out goes to standard output."""
+    wanted = _formats(formats)
+    try:
+        record = json_v1.from_json(audit_json.read_bytes())
+    except OSError as error:
+        raise SubmissionError(f"{audit_json}: {error.strerror or error}") from None
+    except msgspec.DecodeError as error:
+        raise SubmissionError(f"{audit_json}: not an audit record of schema 1 ({error})") from None
+    if out is None and len(wanted) == 1:
+        sys.stdout.buffer.write(reports.render(record, wanted[0])[1])
+        return
+    for written in reports.write_all(record, wanted, out or Path()):
+        typer.echo(str(written))
+
+
+def _finish(
+    record: Any,
+    raw: bytes,
+    out: Path | None,
+    formats: list[str],
+    *,
+    explain: bool = False,
+    as_json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Write what was asked for, show the verdict, and leave with its exit code."""
+    written = reports.write_all(record, formats, out) if out else []
+    if as_json:
+        sys.stdout.buffer.write(raw.strip() + b"\n")
+    elif quiet:
+        typer.echo(record.verdict)
+    else:
+        terminal.print_audit(Console(), record, explain=explain)
+        for file in written:
+            typer.echo(f"report: {file}")
+    raise typer.Exit(EXIT_CODES[record.verdict])
+
+
+def _formats(text: str) -> list[str]:
+    wanted = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [name for name in wanted if name not in reports.FORMATS]
+    if unknown or not wanted:
+        raise SubmissionError(f"--format {text}: choose from {', '.join(reports.FORMATS)}")
+    return wanted
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise SubmissionError(f"--as-of {text}: not a date like 2026-04-01") from None
+
+
+def _command_line() -> str:
+    """The command that repeats this audit, as typed but without local paths to the tool."""
+    return " ".join(["golf-audit", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Entry point: bad input is one line on standard error and exit code 2, never a traceback."""
+    try:
+        app()
+    except (SubmissionError, ScoreError, RulebookError) as error:
+        typer.echo(f"golf-audit: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

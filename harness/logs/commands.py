@@ -1,0 +1,79 @@
+"""Command lines in READMEs, shell scripts and logs: which settings the run exported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from harness.logs.records import Command, Place
+
+_ASSIGN = re.compile(
+    r"(?:^|[\s;&(])(?:export\s+|env\s+|set\s+|\$env:)?([A-Z_][A-Z0-9_]{1,60})\s?=\s?(\"[^\"\n]{0,300}\"|'[^'\n]{0,300}'|[^\s;&|)\"'`\\]{0,300})"
+)
+_RUN = re.compile(r"\b(?:torchrun|accelerate launch|python[\d.]*|modal run|sbatch|srun)\b[^\n]{0,1500}")
+_SCRIPT = re.compile(r"([\w./${}-]+\.py)\b")
+_PROCESSES = re.compile(r"--?nproc[-_]per[-_]node[= ]\s*\"?(\d+)")
+_LINE = 4_000
+_MOST = 200
+
+
+def commands(path: str, text: str, *, shell: bool) -> tuple[Command, ...]:
+    """Read the commands that run a Python script.
+
+    In a shell script every earlier ``export`` counts; in a README only those of the same code block.
+    """
+    found: list[Command] = []
+    exported: dict[str, str] = {}
+    for number, line in _logical_lines(text):
+        if not shell and line.lstrip().startswith("```"):
+            exported = {}
+            continue
+        run = _RUN.search(line)
+        script = _SCRIPT.search(run[0]) if run else None
+        if run and script:
+            env = {**exported, **dict(_assignments(line[: run.start()]))}
+            found.append(_command(path, number, line, run[0], script, env))
+            if len(found) >= _MOST:
+                break
+        elif shell or _only_assigns(line):
+            exported.update(_assignments(line))
+    return tuple(found)
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Join lines that end in a backslash, a caret or a backtick; number them by their first."""
+    held, start = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        start = start or number
+        body = line.rstrip()
+        if body.endswith(("\\", "^")) and len(held) < _LINE:
+            held += body[:-1] + " "
+            continue
+        yield start, (held + body)[:_LINE]
+        held, start = "", 0
+    if held:
+        yield start, held[:_LINE]
+
+
+def _assignments(text: str) -> Iterator[tuple[str, str]]:
+    for name, value in _ASSIGN.findall(text):
+        yield name, value.strip("\"'")
+
+
+def _only_assigns(line: str) -> bool:
+    words = line.strip().removeprefix("export ").removeprefix("set ").split()
+    return bool(words) and all(re.match(r"(?:export|\$env:)?[A-Z_][A-Z0-9_]*=", w) for w in words)
+
+
+def _command(
+    path: str, number: int, line: str, run: str, script: re.Match[str], env: dict[str, str]
+) -> Command:
+    processes = _PROCESSES.search(run)
+    tail = run[script.end() :].split("#")[0].split("|")[0].split(">")[0]
+    return Command(
+        env=env,
+        script=script[1],
+        processes=int(processes[1]) if processes else None,
+        place=Place(path, number, line.strip()[:300]),
+        arguments=tuple(tail.split())[:60],
+    )

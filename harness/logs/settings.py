@@ -1,0 +1,41 @@
+"""Printed hyperparameters: ``name: value`` lines, ``name:value name=value`` runs of words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from harness.logs.records import Place, Setting
+
+_WHOLE = re.compile(r"\s*([A-Za-z_]\w{0,60})\s*[:=]\s+(\S.{0,400}?)\s*$")
+_PAIR = re.compile(r"(?<![\w.:/])([A-Za-z_]\w{0,60})[:=]([^\s,;|:=][^\s,;|]{0,200})")
+_MEASURED = re.compile(r"loss[:=]|bpb[:=]|train_time|step_avg|elapsed|tok/s")
+_SPELLINGS = {"tokens": "val_tokens", "ws": "world_size", "gpus": "world_size", "world size": "world_size"}
+_WORLD = re.compile(r"\bworld size\s*[:=]\s*(\d+)", re.IGNORECASE)
+_VAL_TOKENS = re.compile(
+    r"val_loader:.*\btokens:(\d+)|\bval(?:idation)?[ _]tokens\s*[:=]\s*([\d,_]+)", re.IGNORECASE
+)
+
+
+def settings_of(line: str, place: Place) -> Iterator[Setting]:
+    """Read the settings on one line; result lines and prose give none."""
+    if ":" not in line and "=" not in line:
+        return
+    if _MEASURED.search(line):
+        return
+    yield from _special(line, place)
+    whole = _WHOLE.match(line)
+    if whole and ": " not in whole[2]:
+        yield Setting(whole[1].lower(), whole[2], place)
+        return
+    for name, value in _PAIR.findall(line):
+        yield Setting(name.lower(), value.rstrip(")]}'\""), place)
+
+
+def _special(line: str, place: Place) -> Iterator[Setting]:
+    tokens = _VAL_TOKENS.search(line)
+    if tokens:
+        yield Setting("val_tokens", (tokens[1] or tokens[2]).replace(",", "").replace("_", ""), place)
+    world = _WORLD.search(line)
+    if world:
+        yield Setting("world_size", world[1], place)

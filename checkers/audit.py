@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkers.verdict import Decision
 from harness.record import RunRecord
 from harness.submission import Submission
 from harness.unpack import Layer
+
+if TYPE_CHECKING:
+    from harness.logs import LogBook
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Audit:
     """One head, its decision, and everything a reader needs to repeat it.
 
     ``claims`` maps a source (``submission.json``, ``readme``, ``log``, ``recomputed``) to the
-    numbers it gives. ``seconds`` is wall time on this machine.
+    numbers it gives. ``seconds`` is wall time on this machine. ``logs`` feeds the pictures.
     """
 
     submission: Submission
@@ -30,3 +33,4 @@ class Audit:
     run: RunRecord | None = None
     claims: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    logs: LogBook | None = None

@@ -1,0 +1,62 @@
+"""The table of claims: what submission.json, README and logs say, next to what we recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports import words
+from reports.text import number, plain, shorten
+
+_SOURCE_ORDER = ("submission.json", "README", "log", "recomputed")
+_HIDDEN = frozenset({"replay", "fix"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text: ``head`` names the sources, each row starts with the quantity."""
+
+    head: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def table(claims: Mapping[str, Any]) -> Table:
+    """Lay out ``{source: {quantity: value}}``; quantities in the order in which they first appear."""
+    sources = {words.SOURCES.get(k, k): v for k, v in claims.items() if isinstance(v, Mapping) and v}
+    names = sorted(sources, key=lambda s: (words.rank(s, _SOURCE_ORDER), s))
+    quantities = dict.fromkeys(str(q) for name in names for q in sources[name])
+    rows = tuple(
+        (q.replace("_", " ") if q != "val_bpb" else q, *(_value(sources[n].get(q)) for n in names))
+        for q in quantities
+    )
+    return Table(tuple(names), rows)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return shorten(", ".join(f"{plain(str(k))}: {number(v)}" for k, v in value.items()), 120)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return shorten(", ".join(number(v) for v in value), 120)
+    return number(value)
+
+
+def facts(data: Mapping[str, Any], limit: int = 8) -> list[tuple[str, str]]:
+    """The small values of a finding's evidence, as (name, value); series are for pictures."""
+    return [
+        (str(key).replace("_", " "), _value(value))
+        for key, value in data.items()
+        if key not in _HIDDEN and _small(value)
+    ][:limit]
+
+
+def _small(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return len(value) <= 4 and all(_scalar(v) for v in value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return len(value) <= 6 and all(_scalar(v) for v in value)
+    return _scalar(value)
+
+
+def _scalar(value: object) -> bool:
+    return value is not None and isinstance(value, str | int | float | bool)

@@ -1,0 +1,53 @@
+"""Excerpts: the lines around a place, with the column that matters kept in sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reports.shape_v1 import Finding, Place
+from reports.text import visible
+
+WIDTH = 100
+MOST_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an excerpt. ``number`` 0 means unknown; ``caret`` counts from 0, -1 means none."""
+
+    number: int
+    text: str
+    caret: int = -1
+
+
+def excerpt_lines(place: Finding | Place, width: int = WIDTH) -> tuple[Line, ...]:
+    """Split an excerpt into numbered lines; long ones are cut around the column of the place."""
+    raw = visible(place.excerpt, keep_newlines=True).strip("\n").split("\n")
+    if raw == [""]:
+        return ()
+    kept = raw[:MOST_LINES]
+    lines = [_line(place, offset, text, width) for offset, text in enumerate(kept)]
+    if len(raw) > len(kept):
+        lines.append(Line(0, f"… {len(raw) - len(kept)} more lines"))
+    return tuple(lines)
+
+
+def _line(place: Finding | Place, offset: int, text: str, width: int) -> Line:
+    number = place.line + offset if place.line else 0
+    marked = offset == 0 and place.line > 0
+    column = place.column - 1 if marked and 0 < place.column <= len(text) else -1
+    if marked and column < 0:
+        column = len(text) - len(text.lstrip())
+    return Line(number, *_window(text, column, width))
+
+
+def _window(text: str, caret: int, width: int) -> tuple[str, int]:
+    """Cut ``text`` to ``width`` characters around ``caret``; return it with the moved caret."""
+    if len(text) <= width:
+        return text, caret
+    start = max(0, min(caret - width // 3, len(text) - width)) if caret >= 0 else 0
+    cut = text[start : start + width]
+    cut = ("…" + cut[1:] if start else cut)[:width]
+    if start + width < len(text):
+        cut = cut[:-1] + "…"
+    return cut, caret - start if caret >= 0 else -1

@@ -1,0 +1,94 @@
+"""Groups of identical and nearly identical scripts, so that one decision serves many heads.
+
+A script is reduced to a MinHash sketch of its token 5-grams (Broder 1997): the share of equal
+entries in two sketches estimates the Jaccard similarity of the two sets, with a standard error of
+sqrt(s(1-s)/64), about 0.04 at s = 0.9. Names and numbers count, comments and spacing do not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+PERMUTATIONS = 64
+_BANDS = 16  # 16 bands of 4: pairs with similarity 0.85 meet in some band with p > 0.9999
+SIMILAR = 0.85
+_PRIME = np.uint64((1 << 61) - 1)
+_TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|[^\s\w]")
+_COMMENT = re.compile(r"(?m)(^|\s)#.*$")
+
+
+def sketch(source: str, permutations: int = PERMUTATIONS) -> tuple[int, ...]:
+    """The MinHash sketch of a source text: ``permutations`` integers below 2^32; empty if too short."""
+    tokens = _TOKEN.findall(_COMMENT.sub("", source))
+    grams = {" ".join(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
+    if not grams:
+        return ()
+    digests = np.fromiter((_hash32(g) for g in grams), dtype=np.uint64, count=len(grams))
+    rng = np.random.default_rng(1997)
+    a = rng.integers(1, 1 << 29, size=permutations, dtype=np.uint64)
+    b = rng.integers(0, 1 << 32, size=permutations, dtype=np.uint64)
+    # a < 2^29 and digest < 2^32 keep a*h + b below 2^62: no overflow before the remainder.
+    return tuple(int(((x * digests + y) % _PRIME).min() & np.uint64(0xFFFFFFFF)) for x, y in zip(a, b, strict=True))
+
+
+def _hash32(gram: str) -> int:
+    return int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=4).digest(), "big")
+
+
+def similarity(one: Sequence[int], other: Sequence[int]) -> float:
+    """The estimated Jaccard similarity of two sketches, 0 where either is missing."""
+    if not one or len(one) != len(other):
+        return 0.0
+    return sum(x == y for x, y in zip(one, other, strict=True)) / len(one)
+
+
+def group(oids: Sequence[str], sketches: Sequence[Sequence[int]]) -> list[int]:
+    """Give each script a group number: equal blobs and chains of similar ones share it.
+
+    Numbers count from 1 in the order of a group's first member; 0 is for scripts without identity.
+    """
+    leader = list(range(len(oids)))
+    for bucket in _candidates(oids, sketches):
+        for other in bucket[1:]:
+            _join_if_similar(leader, oids, sketches, bucket[0], other)
+    return _numbered([_find(leader, i) for i in range(len(oids))], oids, sketches)
+
+
+def _candidates(oids: Sequence[str], sketches: Sequence[Sequence[int]]) -> list[list[int]]:
+    buckets: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for index, (oid, values) in enumerate(zip(oids, sketches, strict=True)):
+        if oid:
+            buckets["oid", oid].append(index)
+        width = len(values) // _BANDS
+        for band in range(_BANDS if width else 0):
+            buckets[band, *values[band * width : (band + 1) * width]].append(index)
+    return [b for b in buckets.values() if len(b) > 1]
+
+
+def _join_if_similar(
+    leader: list[int], oids: Sequence[str], sketches: Sequence[Sequence[int]], one: int, other: int
+) -> None:
+    a, b = _find(leader, one), _find(leader, other)
+    same = bool(oids[one]) and oids[one] == oids[other]
+    if a != b and (same or similarity(sketches[one], sketches[other]) >= SIMILAR):
+        leader[max(a, b)] = min(a, b)
+
+
+def _find(leader: list[int], index: int) -> int:
+    while leader[index] != index:
+        leader[index] = leader[leader[index]]
+        index = leader[index]
+    return index
+
+
+def _numbered(roots: list[int], oids: Sequence[str], sketches: Sequence[Sequence[int]]) -> list[int]:
+    numbers: dict[int, int] = {}
+    return [
+        numbers.setdefault(root, len(numbers) + 1) if oid or values else 0
+        for root, oid, values in zip(roots, oids, sketches, strict=True)
+    ]

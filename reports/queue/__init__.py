@@ -1,0 +1,2 @@
+"""x"""
+def write_queue(out): return []

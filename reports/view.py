@@ -1,0 +1,373 @@
+"""The view of an audit: every order, sentence and choice a reader sees, made once for all formats.
+
+`build` reads only the public JSON. Renderers lay out what they find here and escape it for their
+format; they neither sort nor word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from reports import claims, words
+from reports.excerpt import Line, excerpt_lines
+from reports.shape_v1 import Audit, Finding, Fix, Place, RuleResult, Ruling, Run
+
+REPOSITORY = "https://github.com/openai/parameter-golf"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionLine:
+    """One line of the table of conditions."""
+
+    short: str
+    name: str
+    protects: str
+    verdict: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place with its caption and excerpt.
+
+    ``where`` is ``path:line`` or ``layer:line`` relative to the record folder; ``url`` points to the
+    line on GitHub where the audit is of a commit and the line is not inside a packed layer.
+    """
+
+    where: str
+    url: str
+    path: str
+    line: int
+    layer: str | None
+    caption: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One finding, worded. ``number`` counts from 1, worst first."""
+
+    number: int
+    rule: str
+    title: str
+    condition: str
+    verdict: str
+    strength: str
+    sure: str
+    message: str
+    spot: Spot
+    related: tuple[Spot, ...]
+    proof: str
+    proof_kind: str
+    facts: tuple[tuple[str, str], ...]
+    reach: str
+    statement: str
+    remedy: str
+    limits: str
+    standing: str
+    rulings: tuple[Ruling, ...]
+    fingerprint: str
+    rerun: str
+    first_of_rule: bool
+    fix: Fix | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One rule in the appendix: what was looked at and with what result."""
+
+    rule: str
+    title: str
+    condition: str
+    verdict: str
+    sentence: str
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentLine:
+    """One experiment of the run."""
+
+    name: str
+    result: str
+    summary: str
+    replay: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything a renderer needs, ordered and worded."""
+
+    title: str
+    verdict: str
+    label: str
+    headline: str
+    because: str
+    subject: tuple[tuple[str, str], ...]
+    checked: tuple[str, ...]
+    conditions: tuple[ConditionLine, ...]
+    items: tuple[Item, ...]
+    cleared: tuple[Item, ...]
+    rules: tuple[RuleLine, ...]
+    experiments: tuple[ExperimentLine, ...]
+    claims: claims.Table
+    would_change: tuple[str, ...]
+    not_checked: tuple[str, ...]
+    caveats: tuple[str, ...]
+    provenance: tuple[tuple[str, str], ...]
+    command: str
+
+
+def build(audit: Audit) -> View:
+    """Word and order one audit."""
+    rules = sorted(audit.rules, key=_rule_key)
+    pairs = sorted(((r, f) for r in rules for f in r.findings), key=_finding_key)
+    items = tuple(_items(pairs, audit))
+    cleared = [(r, f) for r in rules for f in r.cleared]
+    return View(
+        title=_title(audit),
+        verdict=audit.verdict,
+        label=words.VERDICT_LABEL[audit.verdict],
+        headline=words.HEADLINE[audit.verdict],
+        because=_because(audit, items),
+        subject=tuple(_subject(audit)),
+        checked=tuple(_checked(audit)),
+        conditions=tuple(_conditions(rules)),
+        items=items,
+        cleared=tuple(_items(cleared, audit)),
+        rules=tuple(_rule_line(r) for r in rules),
+        experiments=tuple(_experiments(audit)),
+        claims=claims.table(audit.claims),
+        would_change=tuple(_would_change(audit, rules)),
+        not_checked=tuple(dict.fromkeys(audit.not_checked)),
+        caveats=tuple(_caveats(audit)),
+        provenance=tuple(_provenance(audit)),
+        command=audit.command,
+    )
+
+
+def _rule_key(rule: RuleResult) -> tuple[int, int, str]:
+    return (
+        words.rank(rule.verdict, words.VERDICT_ORDER),
+        words.condition_rank(rule.condition),
+        rule.rule,
+    )
+
+
+def _finding_key(pair: tuple[RuleResult, Finding]) -> tuple[int, int, int, int, float, str, int]:
+    rule, finding = pair
+    return (
+        words.rank(rule.verdict, words.VERDICT_ORDER),
+        words.rank(finding.strength, words.STRENGTH_ORDER),
+        words.condition_rank(rule.condition),
+        words.rank(rule.authority, words.AUTHORITY_ORDER),
+        -finding.confidence,
+        finding.path,
+        finding.line,
+    )
+
+
+def _title(audit: Audit) -> str:
+    name = f"#{audit.pr}" if audit.pr is not None else (audit.folder or audit.label or "submission")
+    return f"{name} at {audit.head[:9]}" if audit.head else name
+
+
+def _because(audit: Audit, items: tuple[Item, ...]) -> str:
+    counting = [i for i in items if i.verdict == audit.verdict]
+    if audit.verdict in {"FAIL", "REVIEW"} and counting:
+        rules = list(dict.fromkeys(i.rule for i in counting))
+        return f"{words.count(len(counting), 'finding')} under {words.listed(rules)}"
+    return audit.reason
+
+
+def _subject(audit: Audit) -> list[tuple[str, str]]:
+    rows = [
+        ("Pull request", f"#{audit.pr}" if audit.pr is not None else ""),
+        ("Commit", audit.head or ""),
+        ("Record folder", audit.folder or "none"),
+        ("Script", audit.script.path if audit.script else "none"),
+        ("Submitted", (audit.submitted_on or "")[:10]),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _checked(audit: Audit) -> list[str]:
+    read = [x for x in audit.layers if x.problem is None]
+    lines = sum(x.lines for x in read)
+    said = [
+        f"Read: {words.count(len(read), 'source layer')} with {words.count(lines, 'line')}"
+        + (f", {len(audit.layers) - len(read)} unreadable" if len(read) < len(audit.layers) else "")
+        + f"; {words.count(len(audit.files), 'file')} of the change.",
+        _ran(audit.run),
+    ]
+    if audit.run.experiments:
+        done = [e for e in audit.run.experiments if e.result in {"holds", "violated"}]
+        said.append(f"Measured: {words.count(len(done), 'experiment')} decided of {len(audit.run.experiments)}.")
+    decided = [r for r in audit.rules if r.verdict in {"PASS", "FAIL", "REVIEW"}]
+    said.append(f"Judged: {len(decided)} of {words.count(len(audit.rules), 'rule')} in force.")
+    return said
+
+
+def _ran(run: Run) -> str:
+    if run.outcome == "skipped":
+        return f"Run: no ({run.blocker or 'skipped'}); the code was read, not executed."
+    why = f" ({run.blocker})" if run.blocker else ""
+    return f"Run: the submission's own code {words.OUTCOME.get(run.outcome, run.outcome)}{why}."
+
+
+def _conditions(rules: list[RuleResult]) -> list[ConditionLine]:
+    present = sorted({r.condition for r in rules}, key=words.condition_rank)
+    return [_condition_line(c, [r for r in rules if r.condition == c]) for c in present]
+
+
+def _condition_line(condition: str, rules: list[RuleResult]) -> ConditionLine:
+    short, name, protects = words.CONDITIONS.get(condition, (condition, condition, ""))
+    by_verdict = {v: [r.rule for r in rules if r.verdict == v] for v in words.VERDICT_ORDER}
+    decided = [v for v in ("FAIL", "ERROR", "REVIEW", "PASS") if by_verdict[v]]
+    left = "INCONCLUSIVE" if by_verdict["INCONCLUSIVE"] else "NOT_APPLICABLE"
+    return ConditionLine(short, name, protects, decided[0] if decided else left, _sentence(by_verdict))
+
+
+def _sentence(by_verdict: dict[str, list[str]]) -> str:
+    parts = [
+        f"violated: {words.listed(by_verdict['FAIL'])}" if by_verdict["FAIL"] else "",
+        f"to be looked at: {words.listed(by_verdict['REVIEW'])}" if by_verdict["REVIEW"] else "",
+        f"auditor error: {words.listed(by_verdict['ERROR'])}" if by_verdict["ERROR"] else "",
+        f"{words.count(len(by_verdict['PASS']), 'rule')} checked and held" if by_verdict["PASS"] else "",
+        f"{len(by_verdict['INCONCLUSIVE'])} not decided" if by_verdict["INCONCLUSIVE"] else "",
+        f"{len(by_verdict['NOT_APPLICABLE'])} not applicable" if by_verdict["NOT_APPLICABLE"] else "",
+    ]
+    return "; ".join(p for p in parts if p)
+
+
+def _items(pairs: list[tuple[RuleResult, Finding]], audit: Audit) -> Iterator[Item]:
+    seen: set[str] = set()
+    for number, (rule, finding) in enumerate(pairs, 1):
+        yield _item(number, rule, finding, audit, rule.rule not in seen)
+        seen.add(rule.rule)
+
+
+def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, first: bool) -> Item:
+    return Item(
+        number=number,
+        rule=rule.rule,
+        title=rule.title or rule.rule,
+        condition=words.condition_short(rule.condition),
+        verdict=rule.verdict,
+        strength=words.STRENGTH.get(finding.strength, finding.strength),
+        sure=words.sureness(finding.confidence),
+        message=finding.message,
+        spot=_spot(finding, audit),
+        related=tuple(_spot(p, audit) for p in finding.related),
+        proof=finding.evidence.summary,
+        proof_kind=words.EVIDENCE.get(finding.evidence.kind, finding.evidence.kind),
+        facts=tuple(claims.facts(finding.evidence.data)),
+        reach=finding.reach,
+        statement=rule.statement,
+        remedy=rule.remedy,
+        limits=rule.limits,
+        standing=rule.standing,
+        rulings=tuple(sorted(rule.rulings, key=_ruling_key)),
+        fingerprint=finding.fingerprint,
+        rerun=_rerun(finding, audit),
+        first_of_rule=first,
+        fix=finding.fix,
+    )
+
+
+def _ruling_key(ruling: Ruling) -> tuple[int, bool, str]:
+    return words.rank(ruling.authority, words.AUTHORITY_ORDER), ruling.second_hand, ruling.on or ""
+
+
+def _rerun(finding: Finding, audit: Audit) -> str:
+    replay = finding.evidence.data.get("replay")
+    known = isinstance(replay, str) and re.fullmatch(r"[\w.:-]+", replay)
+    return f"{audit.command} --replay {replay}" if audit.command and known else ""
+
+
+def _spot(place: Finding | Place, audit: Audit) -> Spot:
+    name = (place.layer or place.path).removeprefix(f"{audit.folder}/")
+    return Spot(
+        where=f"{name}:{place.line}" if place.line else name,
+        url=_permalink(place, audit),
+        path=place.path,
+        line=place.line,
+        layer=place.layer,
+        caption=place.caption,
+        lines=excerpt_lines(place),
+    )
+
+
+def _permalink(place: Finding | Place, audit: Audit) -> str:
+    packed = place.layer is not None and place.layer != place.path
+    if packed or not place.line or not re.fullmatch(r"[0-9a-f]{40}", audit.head or ""):
+        return ""
+    return f"{REPOSITORY}/blob/{audit.head}/{quote(place.path)}#L{place.line}"
+
+
+def _rule_line(rule: RuleResult) -> RuleLine:
+    said = rule.reason or (f"looked at {rule.looked_at}" if rule.looked_at else "")
+    how = " and ".join(words.KIND.get(k, k) for k in rule.kinds)
+    return RuleLine(
+        rule=rule.rule,
+        title=rule.title,
+        condition=words.condition_short(rule.condition),
+        verdict=rule.verdict,
+        sentence="; ".join(x for x in (said, how) if x),
+        findings=len(rule.findings),
+    )
+
+
+def _experiments(audit: Audit) -> list[ExperimentLine]:
+    order = ("violated", "undecided", "not_run", "holds")
+    found = sorted(audit.run.experiments, key=lambda e: words.rank(e.result, order))
+    return [
+        ExperimentLine(e.name, words.RESULT.get(e.result, e.result), e.summary, e.replay or "") for e in found
+    ]
+
+
+def _would_change(audit: Audit, rules: list[RuleResult]) -> list[str]:
+    said = [f"{r.rule}: {r.remedy}" for r in rules if r.verdict == "FAIL" and r.remedy]
+    said += [_what_settles(r, audit.run) for r in rules if r.verdict == "REVIEW"]
+    if audit.verdict == "INCONCLUSIVE":
+        said.append(f"The verdict would be decided once this is resolved: {audit.reason}.")
+    if audit.verdict == "PASS" and audit.run.outcome != "completed":
+        said.append("An instrumented run could still find a counterexample; this audit only read the code.")
+    return said
+
+
+def _what_settles(rule: RuleResult, run: Run) -> str:
+    if rule.standing == "disputed":
+        return f"{rule.rule}: the rule is disputed; a ruling by an organizer would settle it."
+    if run.outcome == "skipped" and "runtime" in rule.needs:
+        return f"{rule.rule}: an instrumented run (without --no-run) would clear or confirm it."
+    return f"{rule.rule}: {rule.remedy}" if rule.remedy else f"{rule.rule}: a reviewer's reading."
+
+
+def _caveats(audit: Audit) -> list[str]:
+    said = [words.CAVEAT]
+    if audit.strict:
+        said.append("Strict audit: disputed rules accuse as settled ones do.")
+    if audit.run.outcome == "completed":
+        said.append(
+            "The code ran at a reduced size on a CPU; the experiments test the scorer, not the claimed score."
+        )
+    said += list(audit.run.notes)
+    unread = [x.name for x in audit.layers if x.problem]
+    if unread:
+        said.append(f"Could not be read: {words.listed(unread)}.")
+    return said
+
+
+def _provenance(audit: Audit) -> list[tuple[str, str]]:
+    rows = [
+        ("Rulebook", f"{audit.edition}, as of {audit.as_of}" if audit.as_of else audit.edition),
+        ("Versions", ", ".join(f"{k} {v}" for k, v in sorted(audit.versions.items()))),
+        ("Sandbox", audit.run.sandbox),
+        ("Profile", audit.run.profile if audit.run.outcome != "skipped" else ""),
+        ("Time", f"{audit.seconds:.1f} s"),
+    ]
+    return [(name, value) for name, value in rows if value]

@@ -1,0 +1,229 @@
+"""The rewriting half of :mod:`harness.lowering`: f-strings re-quoted, type parameters dropped."""
+
+# ruff: noqa: N802 - LibCST finds its visitor methods by the names of node classes
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+import libcst as cst
+
+_DELIMITERS = ('"', "'", '"""', "'''")
+_BLANK = cst.Module([])
+_SPELLED_OUT = "str().join("  # how a string is written when no delimiter is left for it
+
+
+class _CannotQuoteError(Exception):
+    """No delimiter is left for this string."""
+
+
+def rewrite(text: str) -> str | None:
+    """Return the text with f-strings and type parameters in Python 3.11 syntax; None if unreadable."""
+    try:
+        return cst.parse_module(text).visit(_Lower()).code
+    except Exception:  # LibCST's native parser raises many kinds, among them panics, on hostile text
+        return None
+
+
+class _Lower(cst.CSTTransformer):
+    """Rewrites whole f-strings; what is nested in one is rewritten together with it."""
+
+    def visit_FormattedString(self, node: cst.FormattedString) -> bool:
+        return False
+
+    def leave_FormattedString(
+        self, original_node: cst.FormattedString, updated_node: cst.FormattedString
+    ) -> cst.BaseExpression:
+        if _fits(_BLANK.code_for_node(original_node)):
+            return updated_node
+        return cst.parse_expression(_formatted(original_node, frozenset()))
+
+    def leave_TypeAlias(self, original_node: cst.TypeAlias, updated_node: cst.TypeAlias) -> cst.Assign:
+        return cst.Assign([cst.AssignTarget(updated_node.name)], updated_node.value)
+
+    def leave_FunctionDef(
+        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
+    ) -> cst.FunctionDef:
+        if updated_node.type_parameters is None:
+            return updated_node
+        return updated_node.with_changes(type_parameters=None)
+
+    def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
+        if updated_node.type_parameters is None:
+            return updated_node
+        return updated_node.with_changes(type_parameters=None)
+
+
+class _Requote(cst.CSTTransformer):
+    """Gives every string inside one f-string expression a delimiter that is still free."""
+
+    def __init__(self, taken: frozenset[str]) -> None:
+        super().__init__()
+        self.taken = taken
+
+    def visit_FormattedString(self, node: cst.FormattedString) -> bool:
+        return False
+
+    def leave_FormattedString(
+        self, original_node: cst.FormattedString, updated_node: cst.FormattedString
+    ) -> cst.BaseExpression:
+        return _inner(original_node, self.taken)
+
+    def leave_SimpleString(
+        self, original_node: cst.SimpleString, updated_node: cst.SimpleString
+    ) -> cst.BaseExpression:
+        return cst.parse_expression(_quoted(original_node.evaluated_value, self.taken))
+
+    def visit_ConcatenatedString(self, node: cst.ConcatenatedString) -> bool:
+        return False
+
+    def leave_ConcatenatedString(
+        self, original_node: cst.ConcatenatedString, updated_node: cst.ConcatenatedString
+    ) -> cst.BaseExpression:
+        """Parts side by side must stay strings; joined by plus signs they may become calls."""
+        sides = [_code(side, self.taken) for side in (original_node.left, original_node.right)]
+        return cst.parse_expression("(" + "+".join(sides) + ")")
+
+    def leave_TrailingWhitespace(
+        self, original_node: cst.TrailingWhitespace, updated_node: cst.TrailingWhitespace
+    ) -> cst.TrailingWhitespace:
+        return updated_node.with_changes(comment=None)
+
+    def leave_EmptyLine(self, original_node: cst.EmptyLine, updated_node: cst.EmptyLine) -> cst.EmptyLine:
+        return updated_node.with_changes(comment=None)
+
+
+def _fits(code: str) -> bool:
+    try:
+        ast.parse(code.strip(), mode="eval") if "\n" not in code else ast.parse(f"({code})", mode="eval")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _code(node: cst.CSTNode, taken: frozenset[str]) -> str:
+    changed = node.visit(_Requote(taken))
+    assert isinstance(changed, cst.CSTNode)
+    return _BLANK.code_for_node(changed)
+
+
+def _inner(node: cst.FormattedString, taken: frozenset[str]) -> cst.BaseExpression:
+    """A nested f-string: re-quoted while a delimiter is left, else spelled as a join of formats."""
+    try:
+        return cst.parse_expression(_formatted(node, taken))
+    except _CannotQuoteError:
+        return cst.parse_expression(_joined(node.parts, taken))
+
+
+def _formatted(node: cst.FormattedString, taken: frozenset[str]) -> str:
+    """The f-string under the first delimiter that leaves every string in it a string, if there is one."""
+    first = None
+    for quote in sorted(_DELIMITERS, key=lambda d: (d != node.end, len(d), d != '"')):
+        text = None if quote in taken else _under(node, quote, taken)
+        if text is not None and _SPELLED_OUT not in text:
+            return text
+        first = first or text
+    if first is None:
+        raise _CannotQuoteError
+    return first
+
+
+def _under(node: cst.FormattedString, quote: str, taken: frozenset[str]) -> str | None:
+    prefix = node.prefix
+    try:
+        body = _body(node.parts, prefix.lower(), node.end, quote, taken | {quote})
+    except _CannotQuoteError:
+        return None
+    text = prefix + quote + body + quote
+    return text if not any(t in text for t in taken) and _fits(text) else None
+
+
+def _body(
+    parts: Sequence[cst.BaseFormattedStringContent], prefix: str, old: str, quote: str, taken: frozenset[str]
+) -> str:
+    out = []
+    for part in parts:
+        if isinstance(part, cst.FormattedStringText):
+            out.append(_literal(part.value, "r" in prefix, old, quote, nested=len(taken) > 1))
+        elif isinstance(part, cst.FormattedStringExpression):
+            out.append(_replacement(part, prefix, old, quote, taken))
+    return "".join(out)
+
+
+def _literal(value: str, raw: bool, old: str, quote: str, *, nested: bool) -> str:
+    """The literal text of an f-string under another delimiter."""
+    if nested and "\\" in value:  # a backslash may not stand inside the expression of an outer f-string
+        raise _CannotQuoteError
+    if quote == old:
+        return value
+    if "\n" in value and len(quote) == 1:
+        raise _CannotQuoteError
+    clash = quote in value or value.endswith(quote[0])
+    if clash and (raw or nested):
+        raise _CannotQuoteError
+    return _escape(value, quote[0]) if clash else value
+
+
+def _escape(value: str, quote: str) -> str:
+    out, escaped = [], False
+    for char in value:
+        out.append("\\" + char if char == quote and not escaped else char)
+        escaped = char == "\\" and not escaped
+    return "".join(out)
+
+
+def _replacement(
+    part: cst.FormattedStringExpression, prefix: str, old: str, quote: str, taken: frozenset[str]
+) -> str:
+    code = _code(part.expression, taken)
+    if "\\" in code or "#" in code or quote in code or ("\n" in code and len(quote) == 1):
+        raise _CannotQuoteError
+    before = _BLANK.code_for_node(part.whitespace_before_expression)
+    after = _BLANK.code_for_node(part.whitespace_after_expression)
+    before = before or (" " if code.startswith("{") else "")
+    out = "{" + before + code + after
+    if part.equal is not None:
+        out += _BLANK.code_for_node(part.equal)
+    if part.conversion is not None:
+        out += "!" + part.conversion
+    if part.format_spec is not None:
+        out += ":" + _body(part.format_spec, prefix, old, quote, taken)
+    return out + "}"
+
+
+def _joined(parts: Sequence[cst.BaseFormattedStringContent], taken: frozenset[str]) -> str:
+    """An f-string as ``str().join((...))``, which needs no delimiter of its own."""
+    out = []
+    for part in parts:
+        if isinstance(part, cst.FormattedStringText):
+            out.append(_quoted(_cooked(part.value), taken))
+        elif isinstance(part, cst.FormattedStringExpression):
+            value = f"({_code(part.expression, taken)})"
+            if part.conversion is not None:
+                value = {"r": "repr", "s": "str", "a": "ascii"}[part.conversion] + value
+            spec = f",{_joined(part.format_spec, taken)}" if part.format_spec else ""
+            out.append(f"format({value}{spec})")
+    return "str().join((" + "".join(f"{piece}," for piece in out) + "))"
+
+
+def _cooked(value: str) -> str:
+    """The characters that the literal part of a (not raw) f-string stands for."""
+    text = value.replace("{{", "{").replace("}}", "}")
+    try:
+        return str(ast.literal_eval('"""' + _escape(text, '"') + '"""'))
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _quoted(value: str | bytes, taken: frozenset[str]) -> str:
+    """A constant written without a backslash and with a free delimiter, or built from its codes."""
+    plain = value if isinstance(value, str) else value.decode("latin-1")
+    prefix = "" if isinstance(value, str) else "b"
+    if plain.isprintable() and (not prefix or plain.isascii()) and not set(plain) & {"\\", "#"}:
+        for quote in _DELIMITERS:
+            text = prefix + quote + plain + quote
+            if quote[0] not in plain and quote not in taken and not any(t in text for t in taken):
+                return text
+    if isinstance(value, bytes):
+        return f"bytes(({''.join(f'{b},' for b in value)}))"
+    return f"str().join(map(chr,({''.join(f'{ord(c)},' for c in value)})))"

@@ -1,0 +1,1 @@
+"""Experiments on a run: vary the validation tokens and look whether the score stays a code length."""

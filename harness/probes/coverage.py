@@ -1,0 +1,65 @@
+"""Which lines of the submission ran, by a trace function; used only in a fork that nobody times."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+from harness.events import Executed
+
+
+class Coverage:
+    """Collects executed lines of the files that ``theirs`` accepts."""
+
+    def __init__(self, theirs: Callable[[str], bool]) -> None:
+        self._theirs = theirs
+        self._lines: dict[str, set[int]] = {}
+        self._left: dict[CodeType, set[int]] = {}
+
+    def start(self) -> None:
+        """Trace the frames that are running and all that follow."""
+        sys.settrace(self._call)
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            frame.f_trace = self._call(frame, "call", None)
+            frame = frame.f_back
+
+    def stop(self) -> list[Executed]:
+        """Stop, and return one event a file."""
+        sys.settrace(None)
+        return [Executed(path, ranges(lines)) for path, lines in sorted(self._lines.items())]
+
+    def _call(self, frame: FrameType, event: str, arg: Any) -> Any:
+        code = frame.f_code
+        if not self._theirs(code.co_filename):
+            return None
+        left = self._left.get(code)
+        if left is None:
+            left = {line for _, _, line in code.co_lines() if line is not None}
+            self._left[code] = left
+        self._note(code, frame.f_lineno)
+        return self._line if left else None
+
+    def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line":
+            self._note(frame.f_code, frame.f_lineno)
+            if not self._left[frame.f_code]:
+                return None
+        return self._line
+
+    def _note(self, code: CodeType, line: int) -> None:
+        self._left[code].discard(line)
+        self._lines.setdefault(code.co_filename, set()).add(line)
+
+
+def ranges(lines: set[int]) -> list[tuple[int, int]]:
+    """Sorted inclusive ranges of consecutive lines."""
+    found: list[tuple[int, int]] = []
+    for line in sorted(lines):
+        if found and line == found[-1][1] + 1:
+            found[-1] = (found[-1][0], line)
+        else:
+            found.append((line, line))
+    return found

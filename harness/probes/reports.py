@@ -1,0 +1,60 @@
+"""Read the scores off what the submission prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from harness.events import Reported
+
+_NUMBER = r"\s*(?:[:=]|is)?\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
+_LOSS = re.compile(r"(?:val|eval|ttt|slot|final|sliding|roundtrip)[\w ]*[_ ]loss\b" + _NUMBER, re.IGNORECASE)
+_BPB = re.compile(r"(?:\b|_)(?:bpb|bits[_ ]per[_ ]byte)\b" + _NUMBER, re.IGNORECASE)
+_LONGEST = 2000
+
+
+def parse(line: str) -> Reported | None:
+    """A report of a validation score, if the line states one.
+
+    ``val_loss`` is in nats per token, ``val_bpb`` in bits per byte, as the script words them.
+    """
+    if len(line) > _LONGEST or ("loss" not in line and "bpb" not in line.lower()):
+        return None
+    loss, bpb = _LOSS.search(line), _BPB.search(line)
+    if loss is None and bpb is None:
+        return None
+    return Reported(line.strip()[:300], _value(loss), _value(bpb))
+
+
+def _value(match: re.Match[str] | None) -> float | None:
+    return float(match[1]) if match else None
+
+
+class Listening:
+    """A text stream that passes everything on and shows whole lines to a listener."""
+
+    def __init__(self, stream: Any, heard: Callable[[str], None]) -> None:
+        self._stream, self._heard, self._line = stream, heard, ""
+
+    def write(self, text: str) -> int:
+        """Write on, then report the lines completed."""
+        count = self._stream.write(text)
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._heard(line)
+        self._line = self._line[-_LONGEST:]
+        return int(count or 0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def precision(line: str, name: str) -> float:
+    """Half a unit of the last printed digit of a number in a report (0.5 when it cannot be told)."""
+    match = (_LOSS if name == "val_loss" else _BPB).search(line)
+    if match is None or "." not in match[1]:
+        return 0.5
+    mantissa, _, exponent = match[1].lower().partition("e")
+    digits = len(mantissa.partition(".")[2])
+    return float(0.5 * 10.0 ** (int(exponent or 0) - digits))

@@ -1,0 +1,274 @@
+"""Listen to torch and numpy: which validation losses are computed, which are added up, who learns.
+
+``Watch.observe`` is called after every torch function. It recognizes losses by the targets they
+take (``Stream.locate``), tags them (``tags``) and emits ``Charged`` when they enter a total.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.events import AnyEvent, Charged, Stepped, pack_nats, pack_positions
+from harness.probes import arrays, tags
+from harness.probes.positions import GRAM, Stream
+
+Emit = Callable[[AnyEvent], None]
+
+_PICK = (Tensor.gather, torch.gather, torch.take_along_dim, Tensor.take_along_dim)
+_GATHER: frozenset[Any] = frozenset(_PICK)
+_SUM: frozenset[Any] = frozenset(
+    {Tensor.sum, torch.sum, Tensor.mean, torch.mean, Tensor.nansum, torch.nansum, torch.nanmean}
+)
+_FROM_NUMPY: frozenset[Any] = frozenset({torch.tensor, torch.as_tensor})
+_LEARN: frozenset[Any] = frozenset({Tensor.backward, torch.autograd.grad})
+_LOCATED = 0.3
+"""Share of targets that must lie in the stream before a tensor counts as validation."""
+
+
+@dataclass
+class Watch:
+    """The state of the listener: where validation lies, and what has been learned from but not stepped."""
+
+    stream: Stream
+    emit: Emit
+    theirs: Callable[[str], bool]
+    pending: list[NDArray[np.int32]] = field(default_factory=list)
+    before_charge: Callable[[], None] | None = None  # called once, ahead of an evaluation's first charge
+    stepped: int = 0
+
+    def observe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        """Take note of one torch call; never raises into the submission."""
+        special = _SPECIAL.get(func)
+        if special is not None and special(self, args, kwargs, out):
+            return
+        if any(isinstance(a, Tensor) and hasattr(a, tags.NAME) for a in args[:3]) or func in tags._JOINED:
+            try:
+                tags.carry(func, args, kwargs, out)
+            except (RuntimeError, TypeError, ValueError, IndexError, KeyError):
+                return  # the tag is lost: the sum will show it
+
+    def locate(self, targets: Any) -> NDArray[np.int32] | None:
+        """Places of a tensor of ids in the validation stream, or None if it is something else."""
+        if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:
+            return None
+        with torch._C.DisableTorchFunction():
+            ids = targets.detach().reshape(-1).to(torch.int64).numpy()
+        places = self.stream.locate(ids)
+        return places if len(ids) and (places >= 0).mean() >= _LOCATED else None
+
+    def charge(self, via: str, places: NDArray[np.int32], values: Any, total: float) -> None:
+        """Emit the losses of located positions."""
+        self.emit(
+            Charged(
+                via,
+                site(self.theirs),
+                pack_positions(places),
+                pack_nats(values),
+                total,
+            )
+        )
+
+    def after_step(self, optimizer: Any, args: Any = None, kwargs: Any = None) -> None:
+        """Post hook of every ``torch.optim`` step."""
+        self.stepped += 1
+        self.flush(type(optimizer).__name__)
+
+    def flush(self, optimizer: str) -> None:
+        """Emit what the losses since the last step were computed from."""
+        used = np.unique(np.concatenate(self.pending)) if self.pending else np.empty(0, np.int32)
+        self.pending.clear()
+        self.emit(Stepped(optimizer, pack_positions(used[used >= 0]), site(self.theirs)))
+
+    def numpy_sum(self, values: NDArray[Any], places: NDArray[np.int32], total: float) -> None:
+        """Listener of ``arrays``."""
+        self.charge("numpy_sum", places.reshape(-1), values.reshape(-1), total)
+
+
+def site(theirs: Callable[[str], bool]) -> str:
+    """``file:line`` of the innermost frame that belongs to the submission."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if theirs(frame.f_code.co_filename):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return ""
+
+
+def is_theirs(ours: tuple[str, ...]) -> Callable[[str], bool]:
+    """A predicate on file names: not the interpreter's, not a package's, not ours."""
+
+    @lru_cache(maxsize=4096)
+    def theirs(filename: str) -> bool:
+        library = "site-packages" in filename or filename.startswith(("<frozen", sys.base_prefix))
+        return not library and not filename.startswith((*ours, "<__array_function__"))
+
+    return theirs
+
+
+def _values(tensor: Tensor) -> NDArray[np.float64]:
+    with torch._C.DisableTorchFunction():
+        return tensor.detach().reshape(-1).to(torch.float64).numpy()
+
+
+def _cross_entropy(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    targets = args[1] if len(args) > 1 else kwargs.get("target")
+    places = watch.locate(targets)
+    if places is None or not isinstance(out, Tensor):
+        return True
+    whole = out.numel() == len(places)
+    if out.requires_grad:
+        if whole:
+            tags.put(out, torch.from_numpy(places))
+        else:
+            watch.pending.append(places)
+        return True
+    nats = _values(out) if whole else _each(args, kwargs)
+    if whole:
+        tags.put(out, torch.from_numpy(places))
+    if nats is not None and len(nats) == len(places):
+        watch.charge("cross_entropy", places, nats, float(_values(out).sum()))
+    return True
+
+
+def _each(args: tuple[Any, ...], kwargs: dict[str, Any]) -> NDArray[np.float64] | None:
+    """The losses behind a reduced cross entropy, one by one."""
+    options = {k: v for k, v in kwargs.items() if k not in ("reduction", "reduce", "size_average")}
+    with torch.no_grad(), torch._C.DisableTorchFunction():
+        each: Any = F.cross_entropy
+        return _values(each(*args[:2], **options, reduction="none"))
+
+
+def _gather(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    index = kwargs.get("index", kwargs.get("indices", args[-1] if len(args) > 1 else None))
+    scores = args[0] if args else kwargs.get("input")
+    if not isinstance(index, Tensor) or not isinstance(scores, Tensor) or not scores.is_floating_point():
+        return False
+    if scores.shape[-1] < 200 or index.numel() < GRAM:  # smaller than any vocabulary: not a distribution
+        return False
+    return _tag_picked(watch, index, out)
+
+
+def _tag_picked(watch: Watch, index: Tensor, out: Any) -> bool:
+    places = watch.locate(index)
+    if places is None or not isinstance(out, Tensor) or out.numel() != len(places):
+        return False
+    tags.put(out, torch.from_numpy(places))
+    if not out.requires_grad:
+        values = _values(out)
+        watch.charge("gather", places, values, float(values.sum()))
+    return True
+
+
+def _getitem(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    """``logp[rows, targets]`` picks like ``gather``."""
+    scores, index = args[0], args[1]
+    if not isinstance(index, tuple) or len(index) < 2 or not isinstance(index[-1], Tensor):
+        return False
+    if not scores.is_floating_point() or scores.ndim != len(index) or index[-1].numel() < GRAM:
+        return False
+    return scores.shape[-1] >= 200 and _tag_picked(watch, index[-1], out)
+
+
+def _nll(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    places = watch.locate(args[1] if len(args) > 1 else kwargs.get("target"))
+    if places is not None and isinstance(out, Tensor) and out.numel() == len(places):
+        tags.put(out, torch.from_numpy(places))
+        if not out.requires_grad:
+            watch.charge("gather", places, _values(out), float(_values(out).sum()))
+    return True
+
+
+def _sum(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    source = args[0] if args else kwargs.get("input")
+    places = tags.get(source)
+    if places is None or not isinstance(source, Tensor) or not source.is_floating_point():
+        return False
+    flat = places.reshape(-1).numpy()
+    if source.requires_grad:
+        watch.pending.append(flat)
+    else:
+        values = _values(source)
+        watch.charge("sum", flat, values, float(values.sum()))
+    return True
+
+
+def _item(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    places = tags.get(args[0])
+    if places is not None and places.numel() == 1 and args[0].is_floating_point():
+        watch.charge("item", places.reshape(-1).numpy(), [float(out)], float(out))
+    return True
+
+
+def _from_numpy(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    held = getattr(args[0], "places", None) if args else None
+    if held is not None and isinstance(out, Tensor):
+        tags.put(out, torch.from_numpy(np.ascontiguousarray(held)))
+    return held is not None
+
+
+def _learn(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    places = tags.get(args[0]) if args else None
+    if places is not None and isinstance(args[0], Tensor):
+        watch.pending.append(places.reshape(-1).numpy())
+    return True
+
+
+_SPECIAL: dict[Any, Callable[[Watch, tuple[Any, ...], dict[str, Any], Any], bool]] = {
+    F.cross_entropy: _cross_entropy,
+    F.nll_loss: _nll,
+    Tensor.item: _item,
+    Tensor.__getitem__: _getitem,
+    **dict.fromkeys(_GATHER, _gather),
+    **dict.fromkeys(_SUM, _sum),
+    **dict.fromkeys(_FROM_NUMPY, _from_numpy),
+    **dict.fromkeys(_LEARN, _learn),
+}
+
+
+def install(watch: Watch) -> None:
+    """Hook the façade's function mode if it is in force, our own otherwise; numpy sums; optimizers."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    from harness.facade import devices
+    from harness.probes.mode import WatchMode, in_force
+
+    register_optimizer_step_post_hook(watch.after_step)
+    arrays.listen(watch.numpy_sum)
+    _replace_numpy()
+    if in_force(devices.CpuMode):
+        devices.LISTENERS.append(watch.observe)
+    else:
+        mode: Any = WatchMode(watch.observe)
+        mode.__enter__()
+
+
+def _replace_numpy() -> None:
+    """Let ``Tensor.numpy`` hand on the tag as a ``Charges`` array, and ``from_numpy`` take it back."""
+    to_numpy, from_numpy = Tensor.numpy, torch.from_numpy
+
+    def numpy(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        result = to_numpy(self, *args, **kwargs)
+        places = tags.get(self)
+        return result if places is None else arrays.wrap(result, places.numpy())
+
+    def tensor(array: Any) -> Tensor:
+        held = getattr(array, "places", None)
+        out = from_numpy(array)
+        if held is not None:
+            tags.put(out, from_numpy(np.ascontiguousarray(held)))
+        return out
+
+    Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
+    torch.from_numpy = tensor

@@ -77,6 +77,7 @@ class Config:
     qat_min_step: int = 50
     # Quantization and artifact
     quantization: str = "int8"
+    embedding_format: str = "int8"
     gptq: bool = False
     calibration: str = "self-samples"
     calibration_sequences: int = 16

@@ -118,7 +118,9 @@ def encode_documents(tokenizer: spm.SentencePieceProcessor, documents: list[str]
     return np.asarray(pieces, dtype=np.int64)
 
 
-def write_dataset(documents: list[str], root: Path, vocab_size: int, train_shards: int = 2) -> tuple[Path, Path]:
+def write_dataset(
+    documents: list[str], root: Path, vocab_size: int, train_shards: int = 2
+) -> tuple[Path, Path]:
     """Write tokenizer and shards under ``root`` in the challenge's layout; return (data, tokenizer)."""
     training, validation = split_documents(documents)
     model = train_tokenizer(training, root / "tokenizers" / f"corpus_{vocab_size}_bpe", vocab_size)

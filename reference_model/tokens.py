@@ -57,27 +57,28 @@ def bytes_of_targets(table: ByteTable, previous: Ints, targets: Ints) -> Ints:
     return charged
 
 
-def decoded_byte_count(tokenizer: spm.SentencePieceProcessor, stream: Ints, bos: int = 1) -> int:
-    """Count the UTF-8 bytes of the text behind ``stream``, document by document.
+def decoded_byte_count(tokenizer: spm.SentencePieceProcessor, stream: Ints) -> int:
+    """Count the UTF-8 bytes of the text behind ``stream``, decoded piece by piece."""
+    return len(decode_stream(tokenizer, stream))
 
-    Holds for documents that do not begin with a space, which the corpus guarantees: the canonical
-    table never charges a space right after a boundary.
+
+def decode_stream(tokenizer: spm.SentencePieceProcessor, stream: Ints) -> bytes:
+    """Return the bytes of the text behind ``stream``, documents joined without separator.
+
+    Control tokens stand for nothing, and the space that a piece carries is dropped right after one
+    (and at the very start), as sentencepiece itself does with a dummy prefix.
     """
-    starts = np.flatnonzero(stream == bos)
-    edges = [0, *starts.tolist(), len(stream)]
-    documents = (stream[first:last] for first, last in zip(edges, edges[1:], strict=False) if last > first)
-    return sum(len(decode_document(tokenizer, document)) for document in documents)
-
-
-def decode_document(tokenizer: spm.SentencePieceProcessor, document: Ints) -> bytes:
-    """Return the exact bytes of one document; joins byte-fallback tokens before decoding UTF-8."""
     parts: list[bytes] = []
-    for token in document.tolist():
-        if tokenizer.is_control(token) or tokenizer.is_unknown(token):
+    after_boundary = True
+    for token in stream.tolist():
+        if tokenizer.is_control(token) or tokenizer.is_unknown(token) or tokenizer.is_unused(token):
+            after_boundary = True
             continue
         piece = tokenizer.id_to_piece(token)
         if tokenizer.is_byte(token):
             parts.append(bytes([int(piece[3:5], 16)]))
         else:
-            parts.append(piece.replace(SPACE_MARK, " ").encode("utf-8"))
+            text = piece.removeprefix(SPACE_MARK) if after_boundary else piece
+            parts.append(text.replace(SPACE_MARK, " ").encode("utf-8"))
+        after_boundary = False
     return b"".join(parts)

@@ -99,7 +99,8 @@ class Trainer:
             elapsed = time.perf_counter() - start
             progress = run_progress(step, elapsed, self.config)
             if any_rank(progress >= 1.0, self.ranks):
-                log(f"stopping_early: wallclock_cap train_time:{1000 * elapsed:.0f}ms step:{step}/{self.config.iterations}")
+                spent = f"train_time:{1000 * elapsed:.0f}ms step:{step}/{self.config.iterations}"
+                log(f"stopping_early: wallclock_cap {spent}")
                 break
             scale = warmdown_scale(progress, self.config.warmdown_frac)
             set_learning_rates(self.optimizers, scale)

@@ -1,0 +1,124 @@
+"""``python -m reference_model``: corpus, train, quantize, eval, export, encode, decode."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import sentencepiece as spm
+import torch
+
+from reference_model.artifact import save_artifact
+from reference_model.config import Config, config_from_env
+from reference_model.corpus import write_default_dataset
+from reference_model.data import validation_stream
+from reference_model.evaluate import stream_bytes
+from reference_model.export import Description, export_record
+from reference_model.model import GPT
+from reference_model.pipeline import evaluate_artifact, quantize_model, run
+from reference_model.ranks import Ranks, join_ranks, leave_ranks
+from reference_model.stages import training_tokens
+from reference_model.tokens import canonical_byte_table
+from reference_model.train import Trainer
+
+CHECKPOINT = "checkpoint.pt"
+EXPORT_SEEDS = (1337, 42, 2025)
+
+
+def with_default_data(config: Config, root: Path) -> Config:
+    """Point the configuration at the default corpus unless its data folder already exists."""
+    if Path(config.data_path).exists():
+        return config
+    data, tokenizer = write_default_dataset(root, config.vocab_size)
+    return dataclasses.replace(config, data_path=str(data), tokenizer_path=str(tokenizer))
+
+
+def command_corpus(config: Config, options: argparse.Namespace) -> None:
+    """Write the default corpus in the challenge's format."""
+    data, tokenizer = write_default_dataset(Path(options.root), config.vocab_size)
+    print(f"data: {data}\ntokenizer: {tokenizer}")
+
+
+def command_run(config: Config, options: argparse.Namespace) -> None:
+    """Train, quantize, load back and evaluate in one go, as the exported script does."""
+    run(config, code="")
+
+
+def command_train(config: Config, options: argparse.Namespace) -> None:
+    """Train and save the raw weights."""
+    ranks = join_ranks()
+    model = Trainer(config, ranks, training_tokens(config)).run(print)
+    if ranks.is_master:
+        torch.save(model.state_dict(), CHECKPOINT)
+        print(f"wrote {CHECKPOINT}")
+    leave_ranks(ranks)
+
+
+def load_checkpoint(config: Config, ranks: Ranks) -> GPT:
+    """Return a model with the weights that ``train`` saved."""
+    model = GPT(config).to(ranks.device)
+    model.load_state_dict(torch.load(CHECKPOINT, map_location=ranks.device, weights_only=True))
+    return model
+
+
+def command_quantize(config: Config, options: argparse.Namespace) -> None:
+    """Turn the raw weights into the artifact."""
+    packed = quantize_model(load_checkpoint(config, join_ranks()), config)
+    size = save_artifact(packed, config.artifact_path, config.compressor)
+    print(f"wrote {config.artifact_path}: {size} bytes")
+
+
+def command_eval(config: Config, options: argparse.Namespace) -> None:
+    """Score the validation stream with what the artifact holds, and nothing else."""
+    ranks = join_ranks()
+    stream = validation_stream(config.data_path)
+    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
+    table = canonical_byte_table(tokenizer, config.vocab_size)
+    score = evaluate_artifact(config, ranks, stream, stream_bytes(table, stream))
+    if ranks.is_master:
+        print(
+            f"val_loss:{score.val_loss:.8f} val_bpb:{score.val_bpb:.8f} tokens:{score.tokens} bytes:{score.bytes}"
+        )
+    leave_ranks(ranks)
+
+
+def command_export(config: Config, options: argparse.Namespace) -> None:
+    """Write a record folder; its three logs come from running its own script."""
+    about = Description(options.name, options.blurb)
+    for result in export_record(config, about, Path(options.folder), EXPORT_SEEDS):
+        print(f"seed {result.seed}: val_bpb {result.val_bpb:.8f}, {result.bytes_total} bytes")
+
+
+COMMANDS: dict[str, Callable[[Config, argparse.Namespace], None]] = {
+    "corpus": command_corpus,
+    "run": command_run,
+    "train": command_train,
+    "quantize": command_quantize,
+    "eval": command_eval,
+    "export": command_export,
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line; every setting of the configuration is also an environment variable."""
+    parser = argparse.ArgumentParser(prog="python -m reference_model", description=__doc__)
+    parser.add_argument("--root", default="./data", help="where the default corpus is kept")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, function in COMMANDS.items():
+        sub = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
+        if name == "export":
+            sub.add_argument("folder")
+            sub.add_argument("--name", default="Reference stack")
+            sub.add_argument("--blurb", default="The reference stack of parameter-golf-audit.")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command."""
+    options = build_parser().parse_args(arguments)
+    config = config_from_env()
+    if options.command != "corpus":
+        config = with_default_data(config, Path(options.root))
+    COMMANDS[options.command](config, options)

@@ -1,0 +1,194 @@
+"""The whole run, top to bottom: train, quantize, write, load back, evaluate what was loaded, report.
+
+Prints the log lines of the challenge's own scripts, because reviewers and tools read those.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import sentencepiece as spm
+import torch
+import torch.distributed as dist
+
+from reference_model.artifact import load_artifact, save_artifact
+from reference_model.config import Config, config_from_env
+from reference_model.data import validation_stream
+from reference_model.evaluate import Score, score_plain, stream_bytes, summarize
+from reference_model.gptq import gptq_rounders, hessians_from
+from reference_model.model import GPT
+from reference_model.prune import prune_to_fit
+from reference_model.quantize import Packed, pack_model, unpack_model
+from reference_model.ranks import Ranks, join_ranks, leave_ranks, require_equal_weights
+from reference_model.stages import byte_table, calibration_tokens, score_validation, training_tokens
+from reference_model.tokens import decoded_byte_count
+from reference_model.train import Trainer
+
+RULE = "=" * 100
+
+
+def open_log(config: Config, ranks: Ranks, code: str) -> Callable[[str], None]:
+    """Return a function that prints a line and appends it to ``logs/<run_id>.txt``; master only."""
+    path = Path("logs") / f"{config.run_id}.txt"
+
+    def log(message: str) -> None:
+        if ranks.is_master:
+            print(message, flush=True)
+            with path.open("a", encoding="utf-8") as file:
+                print(message, file=file)
+
+    if ranks.is_master:
+        path.parent.mkdir(exist_ok=True)
+        header = [
+            code,
+            RULE,
+            f"Running Python {sys.version}",
+            f"Running PyTorch {torch.__version__}",
+            describe_machine(),
+            RULE,
+        ]
+        path.write_text("\n".join(header) + "\n", encoding="utf-8")
+    return log
+
+
+def describe_machine() -> str:
+    """Return what ``nvidia-smi`` says, or that there is no GPU."""
+    try:
+        return subprocess.run(["nvidia-smi"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return "no GPU: running on the CPU"
+
+
+def log_setup(config: Config, ranks: Ranks, scored: int, log: Callable[[str], None]) -> None:
+    """Log where the data come from and how the run is set up."""
+    shards = len(glob.glob(os.path.join(config.data_path, "fineweb_train_*.bin")))
+    pattern = os.path.join(config.data_path, "fineweb_val_*.bin")
+    log(f"val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path={config.tokenizer_path}")
+    log(f"train_loader:dataset:{Path(config.data_path).name} train_shards:{shards}")
+    log(f"val_loader:shards pattern={pattern} tokens:{scored}")
+    log(f"world_size:{ranks.world_size} grad_accum_steps:1")
+    log(f"attention_mode:gqa num_heads:{config.num_heads} num_kv_heads:{config.num_kv_heads}")
+    log(
+        f"train_batch_tokens:{config.train_batch_tokens} train_seq_len:{config.train_seq_len} "
+        f"iterations:{config.iterations} warmup_steps:{config.warmup_steps} "
+        f"max_wallclock_seconds:{config.max_wallclock_seconds:.3f}"
+    )
+    log(f"seed:{config.seed}")
+
+
+def quantize_model(model: GPT, config: Config) -> dict[str, Packed]:
+    """Return the packed weights, rounded with GPTQ where configured, pruned to fit where asked."""
+    rounders = None
+    if config.gptq:
+        rounders = gptq_rounders(hessians_from(model, calibration_tokens(model, config)))
+    packed = pack_model(model.state_dict(), config, rounders)
+    if config.prune_to_bytes > 0:
+        packed = prune_to_fit(packed, config.prune_to_bytes, config.compressor)
+    return packed
+
+
+def load_model(config: Config, ranks: Ranks) -> GPT:
+    """Return a new model holding exactly what the artifact says."""
+    model = GPT(config).to(ranks.device)
+    model.load_state_dict(unpack_model(load_artifact(config.artifact_path)))
+    require_equal_weights(model, ranks)
+    return model
+
+
+def write_submission(model: GPT, config: Config, ranks: Ranks, code: str, log: Callable[[str], None]) -> None:
+    """Write the artifact and log every byte that is shipped; raises ValueError beyond the limit."""
+    if ranks.is_master:
+        size = save_artifact(quantize_model(model, config), config.artifact_path, config.compressor)
+        label = f"{config.quantization}+{config.compressor}"
+        total = size + len(code.encode("utf-8"))
+        log(f"Serialized model {label}: {size} bytes")
+        log(f"Code size: {len(code.encode('utf-8'))} bytes")
+        log(f"Total submission size {label}: {total} bytes")
+        if total > config.size_limit_bytes:
+            raise ValueError(f"submission of {total} bytes exceeds {config.size_limit_bytes}")
+    if ranks.world_size > 1:
+        dist.barrier()
+
+
+def count_bytes(
+    config: Config,
+    tokenizer: spm.SentencePieceProcessor,
+    stream: npt.NDArray[np.int64],
+    log: Callable[[str], None],
+) -> int:
+    """Return the bytes of the scored tokens by table; log them next to what decoding gives.
+
+    The two agree on every text whose pieces have no space inside; on a stream that is not the
+    encoding of a text (noise, say) they may differ, which is worth a line but no refusal.
+    """
+    by_table = stream_bytes(byte_table(tokenizer, config), stream)
+    decoded = decoded_byte_count(tokenizer, stream) - decoded_byte_count(tokenizer, stream[:1])
+    log(f"bytes_by_table:{by_table} bytes_by_decoding:{decoded}")
+    return by_table
+
+
+def evaluate_artifact(
+    config: Config, ranks: Ranks, stream: npt.NDArray[np.int64], charged_bytes: int
+) -> Score:
+    """Load the artifact and score the validation stream with it."""
+    model = load_model(config, ranks)
+    losses = score_validation(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
+    return summarize(losses, charged_bytes)
+
+
+def run(config: Config, code: str) -> Score:
+    """Run everything; return the score that the log reports."""
+    ranks = join_ranks()
+    log = open_log(config, ranks, code)
+    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
+    if int(tokenizer.vocab_size()) != config.vocab_size:
+        raise ValueError(f"VOCAB_SIZE={config.vocab_size} but the tokenizer has {tokenizer.vocab_size()}")
+    stream = validation_stream(config.data_path)
+    log_setup(config, ranks, len(stream) - 1, log)
+    charged_bytes = count_bytes(config, tokenizer, stream, log)
+    trainer = Trainer(config, ranks, training_tokens(config))
+    log(f"model_params:{sum(p.numel() for p in trainer.model.parameters())}")
+    model = trainer.run(log)
+    require_equal_weights(model, ranks)
+    log_trained(model, stream, charged_bytes, config, ranks, log)
+    write_submission(model, config, ranks, code, log)
+    started = time.perf_counter()
+    score = evaluate_artifact(config, ranks, stream, charged_bytes)
+    log_final(score, config, 1000.0 * (time.perf_counter() - started), log)
+    leave_ranks(ranks)
+    return score
+
+
+def log_trained(
+    model: GPT,
+    stream: npt.NDArray[np.int64],
+    charged_bytes: int,
+    config: Config,
+    ranks: Ranks,
+    log: Callable[[str], None],
+) -> None:
+    """Log the trained model's plain score, for comparison with what the artifact will get."""
+    losses = score_plain(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
+    score = summarize(losses, charged_bytes)
+    log(f"trained_model val_loss:{score.val_loss:.4f} val_bpb:{score.val_bpb:.4f}")
+
+
+def log_final(score: Score, config: Config, milliseconds: float, log: Callable[[str], None]) -> None:
+    """Log the score of the artifact in the challenge's words."""
+    label = f"final_{config.quantization}_{config.compressor}_roundtrip"
+    log(f"scored_tokens:{score.tokens} scored_bytes:{score.bytes} score:{config.score}")
+    log(f"{label} val_loss:{score.val_loss:.4f} val_bpb:{score.val_bpb:.4f} eval_time:{milliseconds:.0f}ms")
+    log(f"{label}_exact val_loss:{score.val_loss:.8f} val_bpb:{score.val_bpb:.8f}")
+
+
+def main() -> None:
+    """Run with the configuration that the environment gives."""
+    run(config_from_env(), Path(__file__).read_text(encoding="utf-8"))

@@ -22,7 +22,8 @@ STORED_TYPES = {"int8", "uint8", "uint16", "float16", "float32"}
 
 def encode_artifact(packed: Mapping[str, Packed], compressor: str) -> bytes:
     """Return the bytes of the artifact that holds ``packed``."""
-    header, body = [], []
+    header: list[object] = []
+    body: list[bytes] = []
     for name, tensor in packed.items():
         arrays = [[str(array.dtype), list(array.shape)] for array in tensor.arrays]
         header.append([name, tensor.format, list(tensor.shape), arrays])

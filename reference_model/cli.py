@@ -78,9 +78,8 @@ def command_eval(config: Config, options: argparse.Namespace) -> None:
     table = canonical_byte_table(tokenizer, config.vocab_size)
     score = evaluate_artifact(config, ranks, stream, stream_bytes(table, stream))
     if ranks.is_master:
-        print(
-            f"val_loss:{score.val_loss:.8f} val_bpb:{score.val_bpb:.8f} tokens:{score.tokens} bytes:{score.bytes}"
-        )
+        print(f"val_loss:{score.val_loss:.8f} val_bpb:{score.val_bpb:.8f}")
+        print(f"tokens:{score.tokens} bytes:{score.bytes}")
     leave_ranks(ranks)
 
 

@@ -67,7 +67,8 @@ def inverse_factor(hessian: Tensor) -> Tensor:
     damped = hessian.double() + DAMPING * hessian.diagonal().mean() * torch.eye(len(hessian))
     damped.diagonal().clamp_(min=1e-12)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
-    return torch.linalg.cholesky(inverse, upper=True)
+    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return factor
 
 
 def gptq_round(hessian: Tensor, weight: Tensor, scale: Tensor, levels: int) -> Tensor:

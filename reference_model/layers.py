@@ -41,6 +41,7 @@ class Rotary(nn.Module):
         super().__init__()
         self.dims = dims
         frequencies = 1.0 / base ** (torch.arange(0, dims, 2, dtype=torch.float32) / max(dims, 1))
+        self.frequencies: Tensor
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor, heads: int) -> Tensor:
         """Turn (B, T, heads * K) into (B, heads, T, K)."""
-        return x.unflatten(-1, (heads, self.head_dim)).transpose(1, 2)
+        return x.view(x.size(0), x.size(1), heads, self.head_dim).transpose(1, 2)
 
     def forward(self, x: Tensor, value_embedding: Tensor | None) -> Tensor:
         """Attend over ``x`` of shape (B, T, D); ``value_embedding`` (B, T, G * K) is added to the values."""
@@ -100,7 +101,8 @@ class Attention(nn.Module):
         attended = attend(query, key, value, self.config.causal)
         if self.exclusive:
             attended = remove_own_value(attended, value)
-        return self.to_output(attended.transpose(1, 2).flatten(2))
+        output: Tensor = self.to_output(attended.transpose(1, 2).flatten(2))
+        return output
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
@@ -125,7 +127,8 @@ class FeedForward(nn.Module):
         """Map (B, T, D) to (B, T, D), each position alone."""
         hidden = self.expand(x)
         slope = 0.5 if self.config.activation == "leaky2" else 0.0
-        return self.contract(F.leaky_relu(hidden, slope).square())
+        output: Tensor = self.contract(F.leaky_relu(hidden, slope).square())
+        return output
 
 
 def previous_position(x: Tensor) -> Tensor:
@@ -164,4 +167,6 @@ class BigramHash(nn.Module):
         """Embed the pairs of ``tokens`` (B, T) as (B, T, D); a document's first token has no partner."""
         before = F.pad(tokens, (1, 0))[:, :-1]
         before = torch.where(tokens == BOS_TOKEN, torch.zeros_like(before), before)
-        return self.project(self.table((before * 36313 + tokens * 27191) % self.buckets))
+        rows = (before * 36313 + tokens * 27191) % self.buckets
+        embedded: Tensor = self.project(self.table(rows))
+        return embedded

@@ -33,9 +33,11 @@ class Block(nn.Module):
         normed = rms_norm(x)
         attended = self.attention_scale * self.attention(normed, values)
         if self.config.parallel_residual:
-            return x + attended + self.feed_forward_scale * self.feed_forward(normed)
+            side_by_side: Tensor = x + attended + self.feed_forward_scale * self.feed_forward(normed)
+            return side_by_side
         x = x + attended
-        return x + self.feed_forward_scale * self.feed_forward(rms_norm(x))
+        one_after_the_other: Tensor = x + self.feed_forward_scale * self.feed_forward(rms_norm(x))
+        return one_after_the_other
 
 
 def layer_order(config: Config) -> list[int]:
@@ -79,7 +81,7 @@ class GPT(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the input (B, T, D): token, hashed pair, and a smear of the position before."""
-        x = self.embedding(tokens)
+        x: Tensor = self.embedding(tokens)
         if self.config.bigram_hash:
             x = x + self.bigram(tokens)
         x = rms_norm(x)

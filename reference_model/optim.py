@@ -22,7 +22,7 @@ def orthogonalize(matrix: Tensor, steps: int) -> Tensor:
     """Push the singular values of ``matrix`` towards 1; exact only in the limit, +-0.3 in practice."""
     a, b, c = NEWTON_SCHULZ
     tall = matrix.size(0) > matrix.size(1)
-    x = matrix.T if tall else matrix
+    x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):
         gram = x @ x.T
@@ -58,7 +58,8 @@ class Muon(torch.optim.Optimizer):
         if self.equalize_rows:
             update = update / update.norm(dim=-1, keepdim=True).clamp_min(1e-7)
         update = orthogonalize(update, self.steps)
-        return update * max(1.0, update.size(0) / update.size(1)) ** 0.5
+        scaled: Tensor = update * max(1.0, update.size(0) / update.size(1)) ** 0.5
+        return scaled
 
 
 def build_optimizers(model: nn.Module, config: Config) -> list[torch.optim.Optimizer]:

@@ -1,0 +1,126 @@
+"""The process that runs a submission: façade, probes, then the script, in this order.
+
+Started by ``harness.runner`` as ``python -m harness.child PLAN.json`` inside the sandbox. The plan::
+
+    script      absolute path of the entry script, executed as __main__
+    argv        its arguments
+    run_dir     the folder the submission's files lie in
+    layers      {sha256 of a source text: [layer name, lowered text]}
+    constants   {dotted name: value} to set where the script assigns a literal
+    facade      keyword arguments of FacadeConfig
+    seed        seeds random, numpy and torch
+    status      file that tells the parent how the script ended
+    probes      keyword arguments of harness.probes.ProbeConfig, or null
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import traceback
+import types
+from pathlib import Path
+from typing import Any
+
+HARNESS = os.path.dirname(os.path.abspath(__file__))
+
+
+def _seed(value: int) -> None:
+    import numpy as np
+    import torch
+
+    random.seed(value)
+    np.random.seed(value)
+    torch.manual_seed(value)
+
+
+def _book(plan: dict[str, Any]) -> Any:
+    from harness.facade.sources import Known, SourceBook
+
+    known = {key: Known(name, lowered) for key, (name, lowered) in plan.get("layers", {}).items()}
+    return SourceBook(known, plan.get("constants", {}))
+
+
+def _execute(plan: dict[str, Any], book: Any) -> None:
+    """Run the entry script as ``__main__``; a twin under the name lets pickling and inspect find it."""
+    script = plan["script"]
+    code = book.compile(Path(script).read_bytes(), script)
+    main = types.ModuleType("__main__")
+    main.__file__ = script
+    main.__dict__["__builtins__"] = __builtins__
+    main.__spec__ = None
+    sys.modules["__main__"] = main
+    sys.argv = [script, *plan.get("argv", [])]
+    sys.path[0] = os.path.dirname(script)
+    exec(code, main.__dict__)  # running it is the purpose, and the sandbox is around us
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    """What ended the script, and whether the last frame was ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [f for f in frames if not f.filename.startswith(HARNESS)]
+    last = frames[-1] if frames else None
+    theirs = outside[-1] if outside else None
+    return {
+        "kind": type(error).__name__,
+        "error": "".join(traceback.format_exception_only(error)).strip()[-1500:],
+        "ours": bool(last and last.filename.startswith(HARNESS)),
+        "where": f"{os.path.basename(theirs.filename)}:{theirs.lineno}" if theirs else "",
+        "missing": getattr(error, "name", None) if isinstance(error, ImportError) else None,
+    }
+
+
+def _run(plan: dict[str, Any]) -> dict[str, Any]:
+    from harness.facade import FacadeConfig, install
+    from harness.facade.sources import install as install_sources
+
+    _seed(plan["seed"])
+    install(FacadeConfig(**plan["facade"]))
+    book = _book(plan)
+    install_sources(book, plan["run_dir"])
+    probes = _install_probes(plan)
+    ended: dict[str, Any] = {"kind": "end"}
+    try:
+        _execute(plan, book)
+    except SystemExit as leaving:
+        ended = {"kind": "exit", "error": str(leaving.code or 0)}
+    except BaseException as error:  # whatever the script died of is what the parent asks
+        traceback.print_exc()
+        ended = _describe(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _report(plan, ended)
+    if probes is not None:
+        probes.finish("" if ended["kind"] in ("end", "exit") else ended["error"])
+    return ended
+
+
+def _install_probes(plan: dict[str, Any]) -> Any:
+    wanted = plan.get("probes")
+    if not wanted:
+        return None
+    from harness import probes
+
+    wanted["validation_files"] = tuple(wanted["validation_files"])
+    return probes.install(probes.ProbeConfig(**wanted))
+
+
+def _report(plan: dict[str, Any], ended: dict[str, Any]) -> None:
+    from harness.facade.patching import REPLACED
+
+    ended["replaced"] = len(REPLACED)
+    Path(plan["status"]).write_text(json.dumps(ended), encoding="utf-8")
+
+
+def main() -> None:
+    """Read the plan, run the script and leave without running the script's exit handlers' leftovers."""
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    ended = _run(plan)
+    good = ended["kind"] == "end" or (ended["kind"] == "exit" and ended["error"] == "0")
+    os._exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()

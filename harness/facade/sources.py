@@ -1,0 +1,162 @@
+"""Compiling what the script executes: newer syntax lowered, sizes set, sources findable.
+
+Scripts ``exec`` text that they have just unpacked. It is compiled under the name of its source
+layer and entered in ``linecache``, so that ``inspect`` and tracebacks find it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import importlib.machinery
+import linecache
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+_COMPILE = builtins.compile
+_EXEC = builtins.exec
+_WORTH_NAMING = 2000
+"""Characters: shorter texts come from ``dataclasses`` and kin, not from a packed script."""
+
+
+def key(text: str) -> str:
+    """The key of a source text in ``SourceBook.known``."""
+    return hashlib.sha256(text.replace("\r\n", "\n").encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A layer the parent has peeled: its name and its text in this interpreter's syntax."""
+
+    name: str
+    lowered: str
+
+
+@dataclass
+class SourceBook:
+    """What the child knows of sources: layers by ``key`` and the constants to set by dotted name."""
+
+    known: Mapping[str, Known] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+    def compile(self, source: str | bytes, filename: str) -> CodeType:
+        """Compile a module's text.
+
+        Raises:
+            SyntaxError: neither the text nor its lowered form is Python for this interpreter.
+        """
+        text = source.decode("utf-8-sig", "replace") if isinstance(source, bytes) else source.lstrip("\ufeff")
+        known = self.known.get(key(text))
+        name = known.name if known and filename.startswith("<") else filename
+        tree = _parse(known.lowered if known else text, name)
+        if self.constants:
+            tree = SetConstants(self.constants).visit(tree)
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        return _COMPILE(tree, name, "exec", 0, True)
+
+
+def _parse(text: str, name: str) -> ast.Module:
+    try:
+        return _COMPILE(text, name, "exec", ast.PyCF_ONLY_AST, True)
+    except SyntaxError:
+        from harness.lowering import lower
+
+        return _COMPILE(lower(text)[0], name, "exec", ast.PyCF_ONLY_AST, True)
+
+
+class SetConstants(ast.NodeTransformer):
+    """Replace the literal of ``NAME = <literal>`` at module level and in class bodies."""
+
+    def __init__(self, constants: Mapping[str, Any]) -> None:
+        self._constants = constants
+        self._scope: list[str] = []
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Descend into a class body."""
+        self._scope.append(node.name)
+        self.generic_visit(node)
+        self._scope.pop()
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Local variables are not configuration."""
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        """``NAME = literal``."""
+        if len(node.targets) == 1:
+            node.value = self._value(node.targets[0], node.value)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        """``NAME: type = literal``."""
+        if node.value is not None:
+            node.value = self._value(node.target, node.value)
+        return node
+
+    def _value(self, target: ast.expr, value: ast.expr) -> ast.expr:
+        if not isinstance(target, ast.Name):
+            return value
+        name = ".".join([*self._scope, target.id])
+        if name not in self._constants:
+            return value
+        return ast.copy_location(ast.Constant(self._constants[name]), value)
+
+
+def _exec(book: SourceBook) -> Any:
+    def run(source: Any, globals: Any = None, locals: Any = None, /, **options: Any) -> None:  # noqa: A002
+        if globals is None:
+            frame = sys._getframe(1)
+            globals, locals = frame.f_globals, frame.f_locals if locals is None else locals  # noqa: A001
+        if isinstance(source, (str, bytes)):
+            large = len(source) > _WORTH_NAMING
+            source = (
+                book.compile(source, "<string>") if large else _COMPILE(source, "<string>", "exec", 0, True)
+            )
+        if locals is None:
+            _EXEC(source, globals, **options)
+        else:
+            _EXEC(source, globals, locals, **options)
+
+    return run
+
+
+def _compile(book: SourceBook) -> Any:
+    def compiled(
+        source: Any,
+        filename: Any,
+        mode: str,
+        flags: int = 0,
+        dont_inherit: bool = False,
+        *args: Any,
+        **options: Any,
+    ) -> Any:
+        packed = isinstance(source, (str, bytes)) and len(source) > _WORTH_NAMING
+        if packed and mode == "exec" and not flags and "harness" not in str(filename):
+            return book.compile(source, str(filename))
+        return _COMPILE(source, filename, mode, flags, dont_inherit, *args, **options)
+
+    return compiled
+
+
+def _source_to_code(book: SourceBook, below: str) -> Any:
+    original = importlib.machinery.SourceFileLoader.source_to_code
+
+    def source_to_code(self: Any, data: Any, path: Any, *args: Any, **options: Any) -> Any:
+        if str(path).startswith(below) and isinstance(data, bytes):
+            return book.compile(data, str(path))
+        return original(self, data, path, *args, **options)
+
+    return source_to_code
+
+
+def install(book: SourceBook, run_dir: str) -> None:
+    """Route ``exec``, ``compile`` and imports from ``run_dir`` through the book."""
+    builtins.exec = _exec(book)
+    builtins.compile = _compile(book)
+    importlib.machinery.SourceFileLoader.source_to_code = _source_to_code(book, run_dir)  # type: ignore[method-assign]
+    sys.dont_write_bytecode = True

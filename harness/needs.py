@@ -1,0 +1,129 @@
+"""Which data a script wants to find: data sets, tokenizers, vocabulary and where it looks for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.shrink import Knob, Via
+from harness.submission import Submission, SubmissionError
+from harness.unpack import Layer
+from harness.world import Stream, WorldSpec
+
+_DATASET = re.compile(r"fineweb10B_[A-Za-z0-9_]+")
+_TOKENIZER = re.compile(r"[\w.\-]+\.model\b|fineweb_\w+\.json\b")
+_ROOT = re.compile(r"[\"'](/[\w./\-]*?data)(?:/|[\"'])")
+_SYSTEM = ("/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/lib", "/sbin")
+_SIZES = range(2, 65536)
+BYTE_VOCABULARY = 260
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What to build and where to show it. ``models`` are the submission's own tokenizers by name."""
+
+    vocabulary: int
+    worlds: tuple[WorldSpec, ...]
+    models: dict[str, bytes] = field(default_factory=dict)
+    roots: tuple[str, ...] = ()  # absolute folders in which the script looks for data
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def find(
+    submission: Submission,
+    layers: Iterable[Layer],
+    knobs: Iterable[Knob],
+    env: Mapping[str, str],
+    val: Stream,
+) -> Needs:
+    """Read the needs off the source and the environment that the run will have."""
+    sources = "\n".join(layer.text for layer in layers if layer.language == "python")
+    text = "\n".join([sources, *env.values()])
+    knobs = tuple(knobs)
+    vocabulary = _vocabulary(knobs, env, text)
+    names = {n.rstrip("_") for n in _DATASET.findall(text)} - {"fineweb10B_sp", "fineweb10B"}
+    names.add("fineweb10B_byte260" if vocabulary == BYTE_VOCABULARY else f"fineweb10B_sp{vocabulary}")
+    models = _own_models(submission)
+    tokenizers = set(_TOKENIZER.findall(text)) | {f"fineweb_{vocabulary}_bpe.model"}
+    worlds = tuple(
+        _world(name, vocabulary, sorted(tokenizers), val)
+        for name in sorted(names, key=lambda n: (len(n), n))[:8]
+    )
+    roots = tuple(sorted({r for r in _ROOT.findall(text) if not r.startswith(_SYSTEM)}))[:6]
+    return Needs(vocabulary, worlds, models, roots, _paths(knobs, env, vocabulary))
+
+
+def _vocabulary(knobs: Iterable[Knob], env: Mapping[str, str], text: str) -> int:
+    for knob in knobs:
+        if knob.topic in ("VOCAB_SIZE", "VOCAB", "N_VOCAB"):
+            value = str(env.get(knob.name, knob.default))
+            if value.isdigit() and int(value) in _SIZES:
+                return int(value)
+    sizes = [int(s) for s in re.findall(r"fineweb10B_sp(\d+)", text)]
+    return next((s for s in sizes if s in _SIZES), 1024)
+
+
+def _size_in(name: str, vocabulary: int) -> int:
+    """The vocabulary that a data set or tokenizer name tells, if it tells one."""
+    if "byte" in name and "260" in name:
+        return BYTE_VOCABULARY
+    found = re.search(r"(?:sp|custom|v|_)(\d{3,5})(?!\d)", name)
+    return int(found[1]) if found and int(found[1]) in _SIZES else vocabulary
+
+
+def _world(name: str, vocabulary: int, tokenizers: list[str], val: Stream) -> WorldSpec:
+    size = _size_in(name, vocabulary)
+    cased = "case" in name or "caps" in name
+    fits = [
+        t for t in tokenizers if _size_in(t, vocabulary) == size and cased == ("case" in t or "caps" in t)
+    ]
+    usual = "fineweb_pure_byte_260.json" if size == BYTE_VOCABULARY else f"fineweb_{size}_bpe.model"
+    return WorldSpec(
+        vocabulary=size,
+        dataset=name,
+        tokenizer=next((t for t in fits if t != usual), usual),
+        val=val,
+        sidecar=cased,
+        lower=cased,
+    )
+
+
+def _own_models(submission: Submission) -> dict[str, bytes]:
+    models: dict[str, bytes] = {}
+    for entry in submission.files(".model"):
+        if entry.size < 4 << 20:
+            try:
+                models[entry.path.rpartition("/")[2]] = submission.read(entry.path)
+            except SubmissionError:
+                continue
+    return models
+
+
+def _inside(value: str) -> str | None:
+    """A path of the author's machine as it is called here, or None when it is no data path."""
+    for part in ("datasets/", "tokenizers/"):
+        if part in value:
+            return f"./data/{part}{value.partition(part)[2]}"
+    return "./data/" if value.rstrip("/").endswith("data") else None
+
+
+def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> dict[str, str]:
+    """Point path settings at our data where the default would look elsewhere."""
+    paths: dict[str, str] = {}
+    for name, value in env.items():
+        if value.startswith(("/", "~", "$", "..")) or "data/" in value:
+            paths[name] = _inside(value) or ""
+    byte = vocabulary == BYTE_VOCABULARY
+    usual = {
+        "DATA_PATH": f"./data/datasets/fineweb10B_{'byte260' if byte else f'sp{vocabulary}'}",
+        "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{'pure_byte_260.json' if byte else f'{vocabulary}_bpe.model'}",
+    }
+    for knob in knobs:
+        if knob.via is not Via.ENVIRONMENT or knob.name in env:
+            continue
+        if knob.name in usual and isinstance(knob.default, str):
+            size = _size_in(knob.default.rpartition("/")[2], vocabulary)
+            if size != vocabulary or knob.default.startswith(("/", "~")):
+                paths[knob.name] = usual[knob.name]
+    return paths

@@ -1,0 +1,250 @@
+"""Run a submission's own script from training to its final score, small and in a sandbox.
+
+``run(submission, layers, logs, options)`` returns a ``RunRecord``. Interface for the experiments:
+
+* ``Companion`` (given in ``RunOptions.companion``) joins one attempt: its ``fds`` are inherited by
+  the child, ``plan(workspace)`` becomes the plan's ``probes`` entry (``ProbeConfig`` keywords),
+  ``attend(process, deadline)`` runs in the parent while the child lives, ``results()`` is read when
+  it has gone. Only the attempt that completes counts; ``begin()`` is called before each.
+* ``workspace.validation_files`` lists the validation shards by data set; ``world.make`` and
+  ``world.build.stream`` draw replacements (noise, other seeds) for the same tokenizer.
+* The child (``harness.child``) installs façade, then probes, then compiles and runs the script.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness import launch, needs, outcome, shrink, workspace
+from harness.facade.sources import key
+from harness.headline import claimed_environment
+from harness.record import Experiment, Outcome, RunRecord
+from harness.sandbox import Sandbox
+from harness.submission import Submission, SubmissionError
+from harness.unpack import Layer
+from harness.world import Stream
+
+STEPS = 6
+
+
+class Companion(Protocol):
+    """Instruments and experiments that accompany an attempt."""
+
+    def begin(self) -> tuple[int, ...]:
+        """Prepare for one attempt; return the descriptors the child inherits."""
+
+    def plan(self, place: workspace.Workspace) -> dict[str, Any]:
+        """The ``probes`` entry of the child's plan."""
+
+    def attend(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        """Work with the living child; return when done or at the deadline."""
+
+    def results(self) -> tuple[tuple[Experiment, ...], dict[str, Any]]:
+        """Experiments and coverage of the attempt that has ended."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run. ``keep`` is a folder that receives the run's files for inspection."""
+
+    no_sandbox: bool = False
+    replay: str | None = None
+    profile: str = "as_claimed"
+    seconds: float = 180.0
+    steps: int = STEPS
+    seed: int = 1337
+    val: Stream = Stream(tokens=8193, seed=3)
+    bf16: str = "alias"
+    companion: Companion | None = None
+    keep: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One rung of the ladder: which groups of sizes stay as they are, and how the machine looks."""
+
+    profile: str
+    keep: tuple[str, ...] = ()
+    bf16: str = "alias"
+    steps: int = STEPS
+
+
+def run(
+    submission: Submission, layers: Sequence[Layer], logs: Any = None, options: RunOptions | None = None
+) -> RunRecord:
+    """Run ``submission`` until it completes, nothing is left to try or the time is up."""
+    options = options or RunOptions()
+    began = time.monotonic()
+    if not layers or submission.entry_script is None:
+        return RunRecord(Outcome.SKIPPED, "there is no training script")
+    sandbox = Sandbox()
+    session = _Session(submission, tuple(layers), logs, options, sandbox, began + options.seconds)
+    record = session.climb()
+    return record
+
+
+class _Session:
+    """The attempts at one submission."""
+
+    def __init__(
+        self,
+        submission: Submission,
+        layers: tuple[Layer, ...],
+        logs: Any,
+        options: RunOptions,
+        sandbox: Sandbox,
+        deadline: float,
+    ) -> None:
+        self.submission, self.layers, self.options = submission, layers, options
+        self.sandbox, self.deadline = sandbox, deadline
+        self.knobs = shrink.discover(layers)
+        self.claimed = claimed_environment(logs, self.knobs)
+        self.notes: list[str] = []
+        self.began = time.monotonic()
+
+    def climb(self) -> RunRecord:
+        """Try the rungs in order; keep the first that completes, else the first failure."""
+        first: RunRecord | None = None
+        tried: list[Attempt] = []
+        rung: Attempt | None = Attempt(
+            self._first_profile(), bf16=self.options.bf16, steps=self.options.steps
+        )
+        while rung is not None and (not tried or time.monotonic() < self.deadline - 15):
+            tried.append(rung)
+            record, ending = self._attempt(rung)
+            if record.outcome is Outcome.COMPLETED:
+                return record
+            self.notes.append(f"{rung.profile}, own sizes {list(rung.keep)}: {ending.blocker}")
+            first = first or record
+            rung = self._next(rung, ending, tried)
+        assert first is not None
+        return first
+
+    def _first_profile(self) -> str:
+        return "as_claimed" if self.options.profile == "as_claimed" and self.claimed else "default"
+
+    def _next(self, last: Attempt, ending: outcome.Ending, tried: list[Attempt]) -> Attempt | None:
+        """What to change after a failure: sizes first, then the precision, then the profile."""
+        if ending.outcome is Outcome.BLOCKED and ending.missing:
+            ladder = [Attempt("default")] if last.profile != "default" else []
+        elif ending.outcome is Outcome.TIMEOUT:
+            ladder = []
+        else:
+            ladder = [
+                Attempt(last.profile, ("model",), last.bf16),
+                Attempt(last.profile, ("model", "eval"), last.bf16),
+                Attempt(last.profile, (), "native"),
+                Attempt("default"),
+                Attempt("default", ("model",)),
+            ]
+        return next((rung for rung in ladder if rung not in tried), None)
+
+    def _attempt(self, rung: Attempt) -> tuple[RunRecord, outcome.Ending]:
+        claimed = self.claimed if rung.profile == "as_claimed" else {}
+        shrunk = shrink.shrink(self.knobs, claimed, rung.keep)
+        wanted = needs.find(self.submission, self.layers, self.knobs, shrunk.env, self.options.val)
+        root = Path(tempfile.mkdtemp(prefix="golf-run-"))
+        try:
+            place = workspace.prepare(root, self.submission, wanted)
+            finished = self._start(rung, place, shrunk, wanted)
+            ending = self._judge(place, finished)
+            if self.options.keep is not None:
+                shutil.rmtree(self.options.keep, ignore_errors=True)
+                shutil.copytree(root, self.options.keep, symlinks=True)
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+        return self._record(rung, shrunk, ending), ending
+
+    def _start(
+        self, rung: Attempt, place: workspace.Workspace, shrunk: shrink.Shrunk, wanted: needs.Needs
+    ) -> launch.Finished:
+        companion = self.options.companion
+        fds = companion.begin() if companion else ()
+        env = {**launch.environment(place.root, place.cwd), **shrunk.env}
+        env.update({k: v for k, v in wanted.env.items() if v})
+        for name in [k for k, v in wanted.env.items() if not v]:
+            env.pop(name, None)
+        plan = self._plan(rung, place, shrunk, env)
+        plan["probes"] = companion.plan(place) if companion else None
+        path = place.root / "plan.json"
+        path.write_text(json.dumps(plan), encoding="utf-8")
+        job = launch.Job(
+            root=place.root,
+            cwd=place.cwd,
+            plan=path,
+            env=env,
+            readable=place.worlds,
+            links=tuple((root, place.data) for root in wanted.roots),
+            fds=fds,
+            seconds=max(10.0, self.deadline - time.monotonic()),
+        )
+        return launch.run(job, self.sandbox, companion.attend if companion else None)
+
+    def _plan(
+        self, rung: Attempt, place: workspace.Workspace, shrunk: shrink.Shrunk, env: dict[str, str]
+    ) -> dict[str, Any]:
+        wall = _positive(env.get("MAX_WALLCLOCK_SECONDS") or self._default("MAX_WALLCLOCK_SECONDS"), 600.0)
+        return {
+            "script": str(place.script),
+            "argv": shrunk.argv,
+            "run_dir": str(place.repo),
+            "layers": {key(layer.text): (layer.name, layer.lowered) for layer in self.layers},
+            "constants": shrunk.constants,
+            "facade": {
+                "steps": rung.steps,
+                "wall_seconds": wall,
+                "bf16": rung.bf16,
+                "real_dynamo": any("flex_attention" in layer.text for layer in self.layers),
+            },
+            "seed": self.options.seed,
+            "status": str(place.root / "status.json"),
+        }
+
+    def _default(self, name: str) -> Any:
+        return next((k.default for k in self.knobs if k.topic == name and k.default is not None), None)
+
+    def _judge(self, place: workspace.Workspace, finished: launch.Finished) -> outcome.Ending:
+        text = finished.output
+        if not outcome.scores(text)[0]:
+            text += "\n".join(_read_logs(place.cwd, {place.repo / e.path for e in self.submission.entries}))
+        return outcome.judge(text, place.root / "status.json", finished.timed_out, finished.seconds)
+
+    def _record(self, rung: Attempt, shrunk: shrink.Shrunk, ending: outcome.Ending) -> RunRecord:
+        companion = self.options.companion
+        experiments, coverage = companion.results() if companion else ((), {})
+        settings = {**{k: v for k, v in shrunk.env.items() if k not in shrunk.changed}, **shrunk.changed}
+        return RunRecord(
+            outcome=ending.outcome,
+            blocker=ending.blocker,
+            profile=rung.profile,
+            settings=settings,
+            reported=ending.reported,
+            experiments=experiments,
+            coverage=coverage,
+            sandbox=self.sandbox.name,
+            notes=(*self.notes, *ending.lines[-6:]),
+            seconds=time.monotonic() - self.began,
+        )
+
+
+def _positive(value: Any, otherwise: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return otherwise
+    return number if number > 0 else otherwise
+
+
+def _read_logs(cwd: Path, theirs: set[Path]) -> list[str]:
+    """Log files the script wrote in this run (not those submitted): some print nothing but to their log."""
+    written = [p for p in cwd.rglob("*") if p.suffix in (".txt", ".log") and p not in theirs]
+    found = [p for p in written if p.is_file() and not p.is_symlink()]
+    return [p.read_text(encoding="utf-8", errors="replace")[-200_000:] for p in sorted(found)[:20]]

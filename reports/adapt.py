@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from typing import Any, cast
+from typing import Any
 
 from checkers.audit import Audit
 from checkers.finding import Finding, Location
@@ -13,7 +13,7 @@ from checkers.verdict import RuleVerdict
 from harness.record import RunRecord
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
-from reports import figures, shape_v1, lineage
+from reports import figures, lineage, shape_v1
 from rules.model import Rule, Ruling, Verdict
 
 DISTRIBUTION = "parameter-golf-audit"
@@ -29,7 +29,7 @@ def from_audit(audit: Audit, *, fixes: Mapping[str, shape_v1.Fix] | None = None)
         pr=submission.pr,
         head=submission.head,
         folder=submission.folder,
-        verdict=cast("shape_v1.VerdictName", audit.decision.verdict.value),
+        verdict=audit.decision.verdict.value,
         rules=rules,
         claims=_plain_data(audit.claims),
         seconds=round(audit.seconds, 3),
@@ -73,7 +73,7 @@ def _rule(result: RuleVerdict, fixes: Mapping[str, shape_v1.Fix]) -> shape_v1.Ru
     return shape_v1.RuleResult(
         rule=rule.slug,
         condition=rule.condition.value,
-        verdict=cast("shape_v1.VerdictName", result.verdict.value),
+        verdict=result.verdict.value,
         confidence=round(result.confidence, 3),
         authority=rule.authority.value,
         findings=tuple(_finding(f, fixes) for f in result.findings),

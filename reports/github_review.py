@@ -24,7 +24,9 @@ _ADDED = frozenset({"added", "present"})
 
 def render(audit: Audit) -> bytes:
     """The review as indented JSON."""
-    return (json.dumps(review(audit), indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return (json.dumps(review(audit), indent=1, ensure_ascii=False) + "\n").encode(
+        "utf-8", "backslashreplace"
+    )
 
 
 def review(audit: Audit) -> dict[str, Any]:

@@ -31,11 +31,14 @@ def render(audit: Audit) -> bytes:
     for rule in rules:
         _case(suite, rule)
     ET.indent(suite)
-    return ET.tostring(suite, encoding="utf-8", xml_declaration=True) + b"\n"
+    written: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
 
 
 def _case(suite: ET.Element, rule: RuleResult) -> None:
-    case = ET.SubElement(suite, "testcase", classname=_clean(rule.condition), name=_clean(rule.rule), time="0")
+    case = ET.SubElement(
+        suite, "testcase", classname=_clean(rule.condition), name=_clean(rule.rule), time="0"
+    )
     text = "\n".join(f"{f.layer or f.path}:{f.line}: {f.message}" for f in rule.findings)
     if rule.verdict == "FAIL":
         ET.SubElement(case, "failure", message=_clean(rule.title)).text = _clean(text)

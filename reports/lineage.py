@@ -33,7 +33,9 @@ def sketch(source: str, permutations: int = PERMUTATIONS) -> tuple[int, ...]:
     a = rng.integers(1, 1 << 29, size=permutations, dtype=np.uint64)
     b = rng.integers(0, 1 << 32, size=permutations, dtype=np.uint64)
     # a < 2^29 and digest < 2^32 keep a*h + b below 2^62: no overflow before the remainder.
-    return tuple(int(((x * digests + y) % _PRIME).min() & np.uint64(0xFFFFFFFF)) for x, y in zip(a, b, strict=True))
+    return tuple(
+        int(((x * digests + y) % _PRIME).min() & np.uint64(0xFFFFFFFF)) for x, y in zip(a, b, strict=True)
+    )
 
 
 def _hash32(gram: str) -> int:

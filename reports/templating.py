@@ -26,7 +26,7 @@ def markdown() -> jinja2.Environment:
 def _environment(*, autoescape: bool) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("reports", "templates"),
-        autoescape=autoescape,  # noqa: S701 - the Markdown templates escape with filters
+        autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -136,7 +136,9 @@ def _spot(spot: view.Spot, width: int) -> Iterator[Text]:
 def _line(line: Line, digits: int, room: int) -> Iterator[Text]:
     start = max(0, line.caret - room // 2) if len(line.text) > room and line.caret > room - 4 else 0
     number = str(line.number) if line.number else ""
-    yield Text(f"{number:>{digits}} | {shorten(line.text[start:], max(room, 8))}", no_wrap=True, overflow="ellipsis")
+    yield Text(
+        f"{number:>{digits}} | {shorten(line.text[start:], max(room, 8))}", no_wrap=True, overflow="ellipsis"
+    )
     if line.caret >= 0:
         yield Text(f"{'':>{digits}} | {' ' * (line.caret - start)}^", style="bold red", no_wrap=True)
 

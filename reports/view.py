@@ -205,7 +205,9 @@ def _checked(audit: Audit) -> list[str]:
     ]
     if audit.run.experiments:
         done = [e for e in audit.run.experiments if e.result in {"holds", "violated"}]
-        said.append(f"Measured: {words.count(len(done), 'experiment')} decided of {len(audit.run.experiments)}.")
+        said.append(
+            f"Measured: {words.count(len(done), 'experiment')} decided of {len(audit.run.experiments)}."
+        )
     decided = [r for r in audit.rules if r.verdict in {"PASS", "FAIL", "REVIEW"}]
     said.append(f"Judged: {len(decided)} of {words.count(len(audit.rules), 'rule')} in force.")
     return said

@@ -6,7 +6,11 @@ CONDITIONS: dict[str, tuple[str, str, str]] = {
     # json name -> (short, name, what it protects)
     "C1_causality": ("C1", "Strict causality", "each prediction uses only the artifact and earlier tokens"),
     "C2_normalization": ("C2", "Normalized distribution", "probabilities over the whole vocabulary sum to 1"),
-    "C3_score_before_update": ("C3", "Score before update", "a token is charged before anything learns from it"),
+    "C3_score_before_update": (
+        "C3",
+        "Score before update",
+        "a token is charged before anything learns from it",
+    ),
     "C4_single_pass": ("C4", "Single pass", "every position is charged once, in order"),
     "DATA_access": ("DATA", "Data access", "no validation data in training, nothing but the artifact after"),
     "BPB_accounting": ("BPB", "Byte accounting", "the denominator is the bytes of the original text"),

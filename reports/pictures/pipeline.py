@@ -35,9 +35,7 @@ def draw(audit: Audit) -> Picture | None:
 
 
 def _offends(audit: Audit, stage: Stage) -> bool:
-    accused = {
-        f.fingerprint for r in audit.rules if r.verdict in {"FAIL", "REVIEW"} for f in r.findings
-    }
+    accused = {f.fingerprint for r in audit.rules if r.verdict in {"FAIL", "REVIEW"} for f in r.findings}
     return any(f in accused for f in stage.fingerprints)
 
 
@@ -50,8 +48,12 @@ def _stage(number: int, stage: Stage, bad: bool) -> str:
     where = f"{plain(stage.path).rsplit('/', 1)[-1]}:{stage.line}" if stage.path else ""
     return svg.tag(
         "g",
-        svg.tag("rect", x=_LEFT, y=top, width=_WIDTH, height=_BOX, rx=6, class_="box bad-box" if bad else "box"),
-        svg.tag("text", shorten(plain(stage.role), 18), x=_LEFT - 10, y=top + 25, text_anchor="end", class_="axis"),
+        svg.tag(
+            "rect", x=_LEFT, y=top, width=_WIDTH, height=_BOX, rx=6, class_="box bad-box" if bad else "box"
+        ),
+        svg.tag(
+            "text", shorten(plain(stage.role), 18), x=_LEFT - 10, y=top + 25, text_anchor="end", class_="axis"
+        ),
         svg.tag("text", shorten(plain(stage.name), 52), x=_LEFT + 12, y=top + 25),
         svg.tag("text", shorten(where, 24), x=_LEFT + _WIDTH + 10, y=top + 25, class_="axis"),
     )
@@ -59,6 +61,8 @@ def _stage(number: int, stage: Stage, bad: bool) -> str:
 
 def _arrow(number: int, bad: bool) -> str:
     x, top = _LEFT + _WIDTH / 2, _top(number) + _BOX
-    shaft = svg.tag("line", x1=x, x2=x, y1=top, y2=top + _GAP - 6, class_="arrow bad-arrow" if bad else "arrow")
+    shaft = svg.tag(
+        "line", x1=x, x2=x, y1=top, y2=top + _GAP - 6, class_="arrow bad-arrow" if bad else "arrow"
+    )
     tip = f"{x - 5:g},{top + _GAP - 7:g} {x + 5:g},{top + _GAP - 7:g} {x:g},{top + _GAP - 1:g}"
     return svg.tag("g", shaft, svg.tag("polygon", points=tip, class_="tip bad-tip" if bad else "tip"))

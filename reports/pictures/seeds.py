@@ -41,11 +41,9 @@ def interval(values: list[float]) -> float:
     return float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
 
 
-def _marks(
-    seeds: list[Seed], centre: float, reach: float, record: float | None, x: svg.Scale
-) -> list[str]:
+def _marks(seeds: list[Seed], centre: float, reach: float, record: float | None, x: svg.Scale) -> list[str]:
     bar, dots = 52.0, 96.0
-    made = [
+    made: list[str] = [
         svg.tag("line", x1=x(centre - reach), x2=x(centre + reach), y1=bar, y2=bar, class_="interval"),
         svg.tag("circle", cx=x(centre), cy=bar, r=5, class_="series1"),
         svg.tag("text", f"mean {centre:.5f}", x=x(centre), y=bar - 12, text_anchor="middle"),
@@ -56,8 +54,10 @@ def _marks(
         made.append(svg.tag("circle", hint, cx=x(seed.val_bpb), cy=at, r=5, class_="series2"))
         name = shorten(plain(seed.seed), 14)
         made.append(svg.tag("text", name, x=x(seed.val_bpb) + 9, y=at + 4))
-    for value in svg.ticks(x, 6):
-        made.append(svg.tag("text", svg.figure(value), x=x(value), y=HEIGHT - 22, text_anchor="middle"))
+    made += [
+        svg.tag("text", svg.figure(value), x=x(value), y=HEIGHT - 22, text_anchor="middle")
+        for value in svg.ticks(x, 6)
+    ]
     made.append(svg.tag("text", "val_bpb", x=svg.WIDTH - svg.RIGHT, y=HEIGHT - 4, text_anchor="end"))
     if record is not None:
         at = x(record)

@@ -82,8 +82,10 @@ def axes(x: Scale, y: Scale, height: float, x_label: str, y_label: str) -> Marku
         at = y(value)
         lines.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at, class_="grid"))
         lines.append(tag("text", figure(value), x=LEFT - 8, y=at + 4, text_anchor="end"))
-    for value in ticks(x, 7):
-        lines.append(tag("text", figure(value), x=x(value), y=height - BOTTOM + 18, text_anchor="middle"))
+    lines += [
+        tag("text", figure(value), x=x(value), y=height - BOTTOM + 18, text_anchor="middle")
+        for value in ticks(x, 7)
+    ]
     lines.append(tag("text", x_label, x=WIDTH - RIGHT, y=height - 4, text_anchor="end", class_="axis"))
     turn = f"rotate(-90 14 {TOP})"
     lines.append(tag("text", y_label, x=14, y=TOP, text_anchor="end", transform=turn, class_="axis"))

@@ -42,12 +42,14 @@ def _insert(db: sqlite3.Connection, number: int, row: Row) -> None:
     )
 
 
-def _many(db: sqlite3.Connection, table: str, values: Iterable[tuple[Any, ...]], *, ignore: bool = False) -> None:
+def _many(
+    db: sqlite3.Connection, table: str, values: Iterable[tuple[Any, ...]], *, ignore: bool = False
+) -> None:
     values = list(values)
     if values:
         marks = ", ".join("?" * len(values[0]))
         verb = "INSERT OR IGNORE" if ignore else "INSERT"
-        db.executemany(f"{verb} INTO {table} VALUES ({marks})", values)  # noqa: S608 - names are ours
+        db.executemany(f"{verb} INTO {table} VALUES ({marks})", values)
 
 
 def _audit(number: int, row: Row) -> tuple[Any, ...]:
@@ -73,7 +75,14 @@ def _audit(number: int, row: Row) -> tuple[Any, ...]:
 
 
 def _rule(rule: RuleRow) -> tuple[Any, ...]:
-    return rule.rule, rule.title, condition_short(rule.condition), rule.authority, rule.severity, rule.standing
+    return (
+        rule.rule,
+        rule.title,
+        condition_short(rule.condition),
+        rule.authority,
+        rule.severity,
+        rule.standing,
+    )
 
 
 def _findings(number: int, row: Row) -> Iterator[tuple[Any, ...]]:

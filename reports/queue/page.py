@@ -19,13 +19,17 @@ _NOTES = 4  # findings shown when a row is opened; the audit itself has all
 def render(rows: list[Row]) -> bytes:
     """The page as one UTF-8 file; the rows travel inside it as JSON."""
     counts = Counter(row.verdict for row in rows)
-    text = templating.html().get_template("queue.html.j2").render(
-        total=len(rows),
-        counts=[(v, words.VERDICT_LABEL[v], counts[v]) for v in words.VERDICT_ORDER if counts[v]],
-        rules=_rule_counts(rows),
-        changed=any(row.was for row in rows),
-        data=_embed([_row(row) for row in rows]),
-        **assets("queue.css", "queue.js"),
+    text = (
+        templating.html()
+        .get_template("queue.html.j2")
+        .render(
+            total=len(rows),
+            counts=[(v, words.VERDICT_LABEL[v], counts[v]) for v in words.VERDICT_ORDER if counts[v]],
+            rules=_rule_counts(rows),
+            changed=any(row.was for row in rows),
+            data=_embed([_row(row) for row in rows]),
+            **assets("queue.css", "queue.js"),
+        )
     )
     return text.encode("utf-8", "backslashreplace")
 
@@ -58,7 +62,11 @@ def _row(row: Row) -> dict[str, Any]:
 def _notes(row: Row) -> list[list[str]]:
     found = [(r.rule, f) for r in row.counting for f in r.findings][:_NOTES]
     return [
-        [rule, shorten(f"{plain(f.layer or f.path).rsplit('/', 1)[-1]}:{f.line}", 60), shorten(plain(f.message), 240)]
+        [
+            rule,
+            shorten(f"{plain(f.layer or f.path).rsplit('/', 1)[-1]}:{f.line}", 60),
+            shorten(plain(f.message), 240),
+        ]
         for rule, f in found
     ]
 
@@ -66,4 +74,4 @@ def _notes(row: Row) -> list[list[str]]:
 def _embed(data: object) -> Markup:
     """JSON inside a ``script`` element: no ``<`` may survive, or the content could end the element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

@@ -116,5 +116,6 @@ def same_lineage(rows: list[Row]) -> list[Row]:
     numbers = lineage.group(oids, sketches)
     sizes = Counter(numbers)
     return [
-        replace(row, lineage=n, lineage_size=sizes[n] if n else 0) for row, n in zip(rows, numbers, strict=True)
+        replace(row, lineage=n, lineage_size=sizes[n] if n else 0)
+        for row, n in zip(rows, numbers, strict=True)
     ]

@@ -1,0 +1,241 @@
+"""Calls: functions of the submission are run inline, classes instantiated, libraries looked up."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from checkers.facts.folding import with_bits
+from checkers.facts.heap import Heap
+from checkers.facts.source import Module
+from checkers.facts.state import Frame
+from checkers.facts.statements import EXIT
+from checkers.facts.values import (
+    NONE,
+    NOTHING,
+    NULL,
+    RAW,
+    UNKNOWN,
+    Class,
+    Env,
+    Function,
+    Instance,
+    Library,
+    Mapping,
+    Method,
+    Partial,
+    Sequence,
+    Super,
+    Value,
+    flat,
+    merge,
+)
+
+_DEEPEST = 60  # calls inside calls
+_MOST_SELF = 2  # of the same function inside itself
+_EXITS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
+
+
+class Calling(Heap):
+    """The caller."""
+
+    def _call(self, node: ast.Call) -> Value:
+        if isinstance(node.func, ast.Name) and node.func.id == "super":
+            return self._super()
+        function = self.eval(node.func)
+        args: list[Value] = []
+        for arg in node.args:
+            if isinstance(arg, ast.Starred):
+                args += self.iterate(self.eval(arg.value))[0]
+            else:
+                args.append(self.eval(arg))
+        keywords: dict[str, Value] = {}
+        for keyword in node.keywords:
+            self._keyword(keyword, keywords)
+        return self.call(function, args, keywords, node)
+
+    def _keyword(self, keyword: ast.keyword, keywords: dict[str, Value]) -> None:
+        value = self.eval(keyword.value)
+        if keyword.arg is not None:
+            keywords[keyword.arg] = value
+            return
+        for ref in value.refs:
+            if isinstance(ref, Mapping):
+                keywords.update({k: v for k, v in ref.items.items() if isinstance(k, str)})
+                if ref.rest is not None:
+                    keywords["**"] = ref.rest
+
+    def _super(self) -> Value:
+        for frame in reversed(self.frames):
+            if frame.owner is not None and frame.receiver is not None:
+                return Value(refs=(Super(frame.owner, frame.receiver),))
+        return NOTHING
+
+    def call(self, function: Value, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
+        result: Value | None = None
+        for ref in function.refs:
+            if ref is not NULL:
+                value = self._dispatch(ref, args, keywords, node)
+                result = value if result is None else merge(result, value)
+        if result is None:
+            return self.opaque(function, args, keywords, node)
+        return with_bits(result, function.bits & ~RAW) if function.bits and result is not EXIT else result
+
+    def _dispatch(self, ref: Any, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
+        if isinstance(ref, Function):
+            return self.enter(ref, args, keywords, node)
+        if isinstance(ref, Library):
+            if ref.dotted in _EXITS:
+                return EXIT if not self.uncertain or True else NONE
+            return self.external(ref.dotted, None, args, keywords, node)
+        if isinstance(ref, Method):
+            return self.external(ref.name, ref.receiver, args, keywords, node)
+        if isinstance(ref, Class):
+            return self._instantiate(ref, args, keywords, node)
+        if isinstance(ref, Partial):
+            return self.call(ref.function, [*ref.args, *args], {**ref.keywords, **keywords}, node)
+        if isinstance(ref, Instance):
+            return self._call_instance(ref, args, keywords, node)
+        return Value(bits=ref.state | self.inputs(args, keywords))
+
+    def opaque(self, function: Value, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
+        """A call of something unknown: it may call any function it is given, and returns anything."""
+        bits = flat(function) | self.inputs(args, keywords)
+        for arg in (*args, *keywords.values()):
+            if any(isinstance(r, (Function, Partial)) for r in arg.refs):
+                bits |= flat(self.call(arg, [Value(bits=bits)], {}, node))
+        return Value(bits=bits & ~RAW)
+
+    def inputs(self, args: list[Value], keywords: dict[str, Value]) -> int:
+        """The union of the sources of all arguments, looking into containers."""
+        bits = 0
+        for value in args:
+            bits |= self.content(value)
+        for value in keywords.values():
+            bits |= self.content(value)
+        return bits
+
+    def enter(
+        self, function: Function, args: list[Value], keywords: dict[str, Value], node: ast.AST
+    ) -> Value:
+        target = function.node
+        if isinstance(node, ast.Call):
+            self.callees.setdefault(node, set()).add(target)
+            self.callers.setdefault(target, set()).add(node)
+        if len(self.frames) > _DEEPEST or sum(f.function is target for f in self.frames) >= _MOST_SELF:
+            return Value(bits=self.inputs(args, keywords) & ~RAW)
+        env = Env(function.env.module, function.env)
+        if function.bound is not None:
+            args = [function.bound, *args]
+        self._bind_arguments(function, env, args, keywords)
+        return self._run(function, env, node)
+
+    def _bind_arguments(
+        self, function: Function, env: Env, args: list[Value], keywords: dict[str, Value]
+    ) -> None:
+        spec = function.node.args
+        names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
+        bound = dict(function.defaults)
+        bound.update(zip(names, args, strict=False))
+        extra = args[len(names) :]
+        every = {*names, *(a.arg for a in spec.kwonlyargs)}
+        others = Mapping()
+        for name, value in keywords.items():
+            if name in every:
+                bound[name] = value
+            elif name == "**":
+                for missing in every - bound.keys():
+                    bound[missing] = value
+            else:
+                others.items[name] = value
+        for name in every:
+            env.names[name] = bound.get(name, NOTHING)
+        if spec.vararg is not None:
+            env.names[spec.vararg.arg] = Value(refs=(Sequence(extra),))
+        if spec.kwarg is not None:
+            env.names[spec.kwarg.arg] = Value(refs=(others,))
+
+    def _run(self, function: Function, env: Env, node: ast.AST) -> Value:
+        target = function.node
+        frame = Frame(target, env, function.owner, function.bound)
+        self.entered[target] = self.entered.get(target, 0) + 1
+        self.frames.append(frame)
+        module, calls = self.module, self.calls
+        self.calls = (*calls, (module, node))
+        self.module = env.module
+        try:
+            if isinstance(target, ast.Lambda):
+                return self.eval(target.body)
+            self.run_block(target.body)
+        finally:
+            self.frames.pop()
+            self.module, self.calls = module, calls
+        if frame.yielded:
+            whole = frame.yielded[0]
+            for other in frame.yielded[1:]:
+                whole = merge(whole, other)
+            return Value(refs=(Sequence(None, Value(UNKNOWN, whole.bits, whole.refs)),))
+        return frame.returned if frame.returned is not None else NONE
+
+    def _bound(self, found: Any, ref: Instance) -> Value:
+        value, owner = found
+        return self._bind(value, owner, Value(refs=(ref,)))
+
+    def _instantiate(self, cls: Class, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
+        instance = Instance(cls, self.loops)
+        bases = cls.library_bases()
+        if any(b.rpartition(".")[2] == "Optimizer" or ".optim." in b for b in bases):
+            instance.what = "optimizer"
+            instance.attrs["_params"] = args[0] if args else keywords.get("params", NOTHING)
+        elif any(b.startswith("torch.nn") or b.endswith("nn.Module") for b in bases):
+            instance.what = "module"
+        value = Value(refs=(instance,))
+        found = cls.find("__init__")
+        if found:
+            self.call(self._bound(found, instance), args, keywords, node)
+        else:
+            self._fill_fields(cls, instance, args, keywords)
+        if instance.what == "optimizer" and not instance.attrs["_params"].refs:
+            instance.attrs["_params"] = Value(refs=tuple(r for a in args for r in a.refs))
+        return value
+
+    def _fill_fields(
+        self, cls: Class, instance: Instance, args: list[Value], keywords: dict[str, Value]
+    ) -> None:
+        """A class without a constructor: a dataclass, or one whose base stores what it is given."""
+        fields = [
+            s.target.id
+            for s in cls.node.body
+            if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
+        ]
+        instance.attrs.update(zip(fields, args, strict=False))
+        instance.attrs.update({k: v for k, v in keywords.items() if k != "**"})
+        if post := cls.find("__post_init__"):
+            self.call(self._bound(post, instance), [], {}, post[0].refs[0].node)  # type: ignore[attr-defined]
+
+    def _call_instance(
+        self, ref: Instance, args: list[Value], keywords: dict[str, Value], node: ast.AST
+    ) -> Value:
+        found = ref.cls and (ref.cls.find("__call__") or ref.cls.find("forward"))
+        if ref.what == "module" or ref.what.startswith("torch.nn"):
+            self.forwarded[id(ref)] = ref
+        if found:
+            result = self.call(self._bound(found, ref), args, keywords, node)
+        else:
+            result = self.external(ref.what or "call", Value(refs=(ref,)), args, keywords, node)
+            result = with_bits(result, ref.state)
+        for hook in ref.hooks[:4]:
+            inputs = Value(bits=self.inputs(args, keywords) & ~RAW)
+            self.call(hook, [Value(refs=(ref,)), Value(refs=(Sequence([inputs]),)), result], {}, node)
+        return result
+
+    def run_module(self, module: Module, env: Env) -> None:
+        """Run the statements of a layer in a name space."""
+        previous = self.module
+        self.module = module
+        self.frames.append(Frame(module.tree, env))
+        try:
+            self.run_block(module.tree.body)
+        finally:
+            self.frames.pop()
+            self.module = previous

@@ -1,0 +1,483 @@
+"""Evaluation of expressions to abstract values."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from checkers.facts.folding import (
+    Gap,
+    absorb,
+    all_items,
+    as_text,
+    compared,
+    folded,
+    joined_lists,
+    mapping_item,
+    path_bits,
+    store,
+    truthy,
+    with_bits,
+)
+from checkers.facts.state import OutOfSteps, State
+from checkers.facts.values import (
+    GRAD,
+    NOTHING,
+    RAW,
+    UNKNOWN,
+    Cell,
+    Class,
+    Env,
+    Function,
+    Instance,
+    Library,
+    Mapping,
+    Method,
+    ModuleObj,
+    Sequence,
+    Super,
+    Value,
+    Ways,
+    flat,
+    merge,
+)
+
+# Attributes that say how a tensor is laid out, not what is in it.
+_LAYOUT = frozenset(
+    [
+        "shape",
+        "ndim",
+        "dtype",
+        "device",
+        "size",
+        "numel",
+        "nbytes",
+        "itemsize",
+        "element_size",
+        "is_cuda",
+        "training",
+        "stride",
+        "__len__",
+        "nelement",
+    ]
+)
+# Attributes through which the same storage is seen.
+_SAME = frozenset(
+    ["data", "T", "mT", "H", "module", "_orig_mod", "weight", "bias", "real", "base", "__wrapped__"]
+)
+
+
+class Expressions(State):
+    """The evaluator. ``values`` keeps the last value of each interesting node."""
+
+    def eval(self, node: ast.AST) -> Value:
+        self.steps += 1
+        if self.steps > self.limit:
+            raise OutOfSteps
+        handler = _HANDLERS.get(type(node))
+        if handler is None:
+            return self._union(node)
+        value = handler(self, node)
+        self.values[node] = value
+        return value
+
+    def _union(self, node: ast.AST) -> Value:
+        """The union of everything below a node whose kind has no handler."""
+        bits = 0
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                bits |= flat(self.eval(child))
+        return Value(bits=bits & ~RAW)
+
+    def _constant(self, node: ast.Constant) -> Value:
+        known = self.values.get(node)
+        if known is not None:
+            return known
+        return Value(node.value, path_bits(node.value))
+
+    def _name(self, node: ast.Name) -> Value:
+        return self.lookup(node.id)
+
+    def lookup(self, name: str) -> Value:
+        """The value of a name in the running frame."""
+        env: Env | None = self.frames[-1].env
+        while env is not None:
+            if name in env.names:
+                return env.names[name]
+            env = env.parent
+        return self.library(f"builtins.{name}")
+
+    def _attribute(self, node: ast.Attribute) -> Value:
+        return self.attribute(self.eval(node.value), node.attr)
+
+    def attribute(self, base: Value, name: str) -> Value:
+        """``base.name``, whatever the base may be."""
+        if name in _LAYOUT:
+            return Value(refs=(Method(Value(), name),))
+        if not base.refs:
+            return self._opaque_attribute(base, name)
+        found = [self._attribute_of(base, ref, name) for ref in base.refs]
+        value = found[0]
+        for other in found[1:]:
+            value = merge(value, other)
+        return value
+
+    def _opaque_attribute(self, base: Value, name: str) -> Value:
+        if name == "grad":
+            return Value(bits=base.bits | self.pending | GRAD)
+        if name in _SAME:
+            return base
+        return Value(bits=base.bits, refs=(Method(base, name),))
+
+    def _attribute_of(self, base: Value, ref: Any, name: str) -> Value:
+        if isinstance(ref, Library):
+            return self.library(f"{ref.dotted}.{name}")
+        if isinstance(ref, Instance):
+            return self._instance_attribute(base, ref, name)
+        if isinstance(ref, Class):
+            found = ref.find(name)
+            return found[0] if found else Value(refs=(Method(base, name),))
+        if isinstance(ref, Super):
+            return self._super_attribute(ref, name)
+        if isinstance(ref, ModuleObj):
+            return ref.env.names.get(name, NOTHING)
+        if name == "grad":
+            return Value(bits=flat(base) | self.pending | GRAD, refs=())
+        if name in _SAME:
+            return Value(bits=base.bits, refs=(ref,))
+        return Value(bits=flat(base), refs=(Method(Value(UNKNOWN, base.bits, (ref,)), name),))
+
+    def _instance_attribute(self, base: Value, ref: Instance, name: str) -> Value:
+        if name in ref.attrs:
+            return self._cursor(ref, name, ref.attrs[name])
+        found = ref.cls.find(name) if ref.cls else None
+        me = Value(UNKNOWN, base.bits, (ref,))
+        if found:
+            return self._bind(found[0], found[1], me)
+        if name in _SAME:
+            return me
+        if name == "grad":
+            return Value(bits=flat(base) | self.pending | GRAD)
+        return Value(bits=flat(me), refs=(Method(me, name),))
+
+    def _super_attribute(self, ref: Super, name: str) -> Value:
+        for base in ref.owner.bases:
+            for cls in base.refs:
+                if isinstance(cls, Class) and (found := cls.find(name)):
+                    return self._bind(found[0], found[1], ref.receiver)
+        return Value(refs=(Method(ref.receiver, name),))
+
+    def _cursor(self, ref: Instance, name: str, value: Value) -> Value:
+        """An attribute that its class advances differs in every iteration around its use."""
+        if ref.cls is None or not self.loops or name not in self.cursors(ref.cls):
+            return value
+        bits = value.bits
+        for loop, number in self.loops:
+            bits |= self.iteration_bit(loop, number)
+        return Value(value.const, bits, value.refs, value.text)
+
+    def cursors(self, cls: Class) -> frozenset[str]:
+        """The attributes that methods of a class advance from their own previous value."""
+        raise NotImplementedError
+
+    def _bind(self, value: Value, owner: Class, me: Value) -> Value:
+        bound = []
+        for ref in value.refs:
+            if not isinstance(ref, Function) or isinstance(ref.node, ast.Lambda):
+                return value
+            names = {d.id for d in ref.node.decorator_list if isinstance(d, ast.Name)}
+            if "staticmethod" in names:
+                return value
+            method = Function(ref.node, ref.env, ref.defaults, owner, me)
+            if names & {"property", "cached_property"} or _functools_cached(ref.node):
+                return self.enter(method, [], {}, ref.node)
+            bound.append(method)
+        return Value(value.const, value.bits, tuple(bound)) if bound else value
+
+    def _subscript(self, node: ast.Subscript) -> Value:
+        base = self.eval(node.value)
+        index = self.eval(node.slice)
+        if not base.refs:
+            return self._plain_item(base, index, node)
+        found: Value | None = None
+        for ref in base.refs:
+            found = merge(found, self._item(base, ref, index, node))
+        return found or NOTHING
+
+    def _plain_item(self, base: Value, index: Value, node: ast.Subscript) -> Value:
+        if base.known and index.known and isinstance(base.const, (str, tuple, bytes)):
+            try:
+                return Value(base.const[index.const], base.bits)
+            except (TypeError, IndexError, ValueError):
+                pass
+        return Value(bits=base.bits | (flat(index) & ~RAW) | self._span(node.slice))
+
+    def _item(self, base: Value, ref: Any, index: Value, node: ast.Subscript) -> Value:
+        if isinstance(ref, Sequence):
+            return self._sequence_item(ref, index, node)
+        if isinstance(ref, Mapping):
+            return mapping_item(ref, index)
+        if isinstance(ref, (Function, Class)):
+            return Value(refs=(ref,))
+        if isinstance(ref, Library):
+            return self._library_item(ref, index, node)
+        if isinstance(ref, Instance) and ref.cls and (found := ref.cls.find("__getitem__")):
+            return self.call(self._bind(found[0], found[1], Value(refs=(ref,))), [index], {}, node)
+        bits = base.bits | ref.state | (flat(index) & ~RAW) | self._span(node.slice)
+        return Value(bits=bits, refs=(ref,) if isinstance(ref, (Cell, Instance)) else ())
+
+    def _library_item(self, ref: Library, index: Value, node: ast.Subscript) -> Value:
+        if ref.dotted == "os.environ" and isinstance(index.const, str):
+            return self.external("os.getenv", None, [index], {}, node)
+        return Value(refs=(ref,))
+
+    def _sequence_item(self, ref: Sequence, index: Value, node: ast.Subscript) -> Value:
+        if (
+            ref.items is not None
+            and isinstance(index.const, int)
+            and -len(ref.items) <= index.const < len(ref.items)
+        ):
+            return ref.items[index.const]
+        whole = all_items(ref)
+        if isinstance(node.slice, ast.Slice):
+            if ref.items is not None and isinstance(index.const, slice):
+                return Value(refs=(Sequence(ref.items[index.const], ref.rest),))
+            return Value(
+                bits=flat(index) & ~RAW, refs=(Sequence(None, with_bits(whole, flat(index) & ~RAW)),)
+            )
+        return with_bits(whole, flat(index) & ~RAW)
+
+    def _span(self, index: ast.AST) -> int:
+        """Bits for ``[a:]`` and ``[:b]``: two slices cut at the same value do not overlap."""
+        bits = 0
+        for part in index.elts if isinstance(index, ast.Tuple) else [index]:
+            if isinstance(part, ast.Slice):
+                bits |= self._edge("from", part.lower) | self._edge("upto", part.upper)
+        return bits
+
+    def _edge(self, side: str, edge: ast.AST | None) -> int:
+        value = self.values.get(edge) if edge is not None else None
+        if value is None or isinstance(edge, ast.Constant) or value.const in (0, None):
+            return 0
+        name = value.const if value.known else id(value)
+        self.kept.append(value)
+        return self.bits.bit((side, name))
+
+    def _slice(self, node: ast.Slice) -> Value:
+        parts = [self.eval(p) if p is not None else None for p in (node.lower, node.upper, node.step)]
+        bits = 0
+        for part in parts:
+            bits |= flat(part) if part else 0
+        if all(p is None or (p.known and isinstance(p.const, (int, type(None)))) for p in parts):
+            return Value(slice(*[p.const if p else None for p in parts]), bits)
+        return Value(bits=bits)
+
+    def _binary(self, node: ast.BinOp) -> Value:
+        left, right = self.eval(node.left), self.eval(node.right)
+        return self.binary(left, right, type(node.op))
+
+    def binary(self, left: Value, right: Value, kind: type) -> Value:
+        """``left op right``: folded when both are known, else the union of their sources."""
+        bits = (flat(left) | flat(right)) & ~RAW
+        constant = folded(left, right, kind)
+        if constant is not UNKNOWN or (left.known and right.known):
+            return Value(constant, bits)
+        if kind is ast.Add and (lists := joined_lists(left, right)):
+            return Value(bits=left.bits | right.bits, refs=(lists,))
+        if kind is ast.Mult and left.refs and isinstance(left.refs[0], Sequence):
+            return Value(bits=bits, refs=(Sequence(None, all_items(left.refs[0])),))
+        text = (
+            (*(left.text or as_text(left)), *(right.text or as_text(right)))
+            if left.text or right.text
+            else ()
+        )
+        return Value(bits=bits, text=text)
+
+    def _unary(self, node: ast.UnaryOp) -> Value:
+        value = self.eval(node.operand)
+        if isinstance(node.op, ast.Not):
+            truth = truthy(value)
+            return Value(UNKNOWN if truth is None else not truth, flat(value) & ~RAW)
+        if value.known and isinstance(value.const, (int, float)):
+            if isinstance(node.op, ast.USub):
+                return Value(-value.const, value.bits)
+            if isinstance(node.op, ast.UAdd):
+                return value
+        return Value(bits=flat(value) & ~RAW)
+
+    def _compare(self, node: ast.Compare) -> Value:
+        left = self.eval(node.left)
+        bits, known, result = flat(left), True, True
+        for op, comparator in zip(node.ops, node.comparators, strict=True):
+            right = self.eval(comparator)
+            bits |= flat(right)
+            answer = compared(type(op), left, right)
+            known = known and answer is not None
+            result = result and bool(answer)
+            left = right
+        return Value(result if known else UNKNOWN, bits & ~RAW)
+
+    def _boolean(self, node: ast.BoolOp) -> Value:
+        stop_at = isinstance(node.op, ast.Or)
+        bits, value, unsure = 0, NOTHING, False
+        for operand in node.values:
+            value = self.eval(operand)
+            bits |= flat(value)
+            truth = truthy(value)
+            self.note_way(operand, truth, bits)
+            if truth is stop_at:
+                return (
+                    Value(value.const, bits & ~RAW, value.refs)
+                    if not unsure
+                    else self._after_doubt(truth, bits)
+                )
+            unsure = unsure or truth is None
+        return (
+            Value(bits=bits & ~RAW, refs=value.refs)
+            if unsure
+            else Value(value.const, bits & ~RAW, value.refs)
+        )
+
+    @staticmethod
+    def _after_doubt(truth: bool, bits: int) -> Value:
+        """``unknown and False`` is false whatever the unknown is; ``unknown or True`` is true."""
+        return Value(truth, bits & ~RAW)
+
+    def note_way(self, node: ast.AST, truth: bool | None, bits: int) -> None:
+        """Remember how a test came out."""
+        ways = self.ways.get(node)
+        if ways is None:
+            ways = self.ways[node] = Ways()
+        ways.bits |= bits
+        if truth is None:
+            ways.open += 1
+        elif truth:
+            ways.true += 1
+        else:
+            ways.false += 1
+
+    def _conditional(self, node: ast.IfExp) -> Value:
+        test = self.eval(node.test)
+        truth = truthy(test)
+        self.note_way(node.test, truth, flat(test))
+        if truth is None:
+            return merge(self.eval(node.body), self.eval(node.orelse))
+        return self.eval(node.body if truth else node.orelse)
+
+    def _list(self, node: ast.List | ast.Tuple | ast.Set) -> Value:
+        items: list[Value] = []
+        for element in node.elts:
+            if isinstance(element, ast.Starred):
+                items += self.iterate(self.eval(element.value))[0]
+            else:
+                items.append(self.eval(element))
+        if isinstance(node, ast.Tuple) and items and all(i.known and not i.refs for i in items):
+            bits = 0
+            for item in items:
+                bits |= item.bits
+            return Value(tuple(i.const for i in items), bits, (Sequence(items),))
+        return Value(refs=(Sequence(items, birth=self.loops),))
+
+    def iterate(self, value: Value) -> tuple[list[Value], bool]:
+        """The items a loop over a value sees, and whether these are all of them, in order."""
+        raise NotImplementedError
+
+    def _dict(self, node: ast.Dict) -> Value:
+        mapping = Mapping(self.loops)
+        for key, item in zip(node.keys, node.values, strict=True):
+            value = self.eval(item)
+            if key is None:
+                absorb(mapping, value)
+            else:
+                store(mapping, self.eval(key), value)
+        return Value(refs=(mapping,))
+
+    def _joined(self, node: ast.JoinedStr) -> Value:
+        bits, text, plain = 0, [], True
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                text.append(part.value)
+                bits |= path_bits(part.value)
+                continue
+            value = self.eval(part.value) if isinstance(part, ast.FormattedValue) else self.eval(part)
+            bits |= flat(value)
+            formatted = isinstance(part, ast.FormattedValue) and part.format_spec is not None
+            plain = plain and value.known and not formatted and isinstance(value.const, (str, int))
+            text.append(value.const if value.known and not formatted else flat(value))
+            if not value.known or formatted:
+                text[-1] = Gap(flat(value))
+        if plain:
+            joined = "".join(str(t) for t in text)
+            return Value(joined, bits & ~RAW | path_bits(joined))
+        return Value(bits=bits & ~RAW, text=tuple(str(t) if not isinstance(t, Gap) else t for t in text))
+
+    def _lambda(self, node: ast.Lambda) -> Value:
+        return self.make_function(node)
+
+    def make_function(self, node: Any) -> Value:
+        """A function value closing over the running frame."""
+        raise NotImplementedError
+
+    def _named(self, node: ast.NamedExpr) -> Value:
+        value = self.eval(node.value)
+        self.assign(node.target, value)
+        return value
+
+    def assign(self, target: ast.AST, value: Value) -> None:
+        """Bind a target (``statements``)."""
+        raise NotImplementedError
+
+    def _starred(self, node: ast.Starred) -> Value:
+        return self.eval(node.value)
+
+    def _await(self, node: ast.Await) -> Value:
+        return self.eval(node.value)
+
+    def _yield(self, node: ast.Yield) -> Value:
+        self.frames[-1].yielded.append(self.eval(node.value) if node.value else NOTHING)
+        return NOTHING
+
+    def _yield_from(self, node: ast.YieldFrom) -> Value:
+        self.frames[-1].yielded += self.iterate(self.eval(node.value))[0]
+        return NOTHING
+
+    def _call(self, node: ast.Call) -> Value:
+        raise NotImplementedError
+
+    def _comprehension(self, node: Any) -> Value:
+        raise NotImplementedError
+
+
+_HANDLERS: dict[type, Callable[..., Value]] = {
+    ast.Constant: Expressions._constant,
+    ast.Name: Expressions._name,
+    ast.Attribute: Expressions._attribute,
+    ast.Subscript: Expressions._subscript,
+    ast.Slice: Expressions._slice,
+    ast.BinOp: Expressions._binary,
+    ast.UnaryOp: Expressions._unary,
+    ast.Compare: Expressions._compare,
+    ast.BoolOp: Expressions._boolean,
+    ast.IfExp: Expressions._conditional,
+    ast.List: Expressions._list,
+    ast.Tuple: Expressions._list,
+    ast.Set: Expressions._list,
+    ast.Dict: Expressions._dict,
+    ast.JoinedStr: Expressions._joined,
+    ast.Lambda: Expressions._lambda,
+    ast.NamedExpr: Expressions._named,
+    ast.Starred: Expressions._starred,
+    ast.Await: Expressions._await,
+    ast.Yield: Expressions._yield,
+    ast.YieldFrom: Expressions._yield_from,
+    ast.Call: lambda machine, node: machine._call(node),
+    ast.ListComp: lambda machine, node: machine._comprehension(node),
+    ast.SetComp: lambda machine, node: machine._comprehension(node),
+    ast.DictComp: lambda machine, node: machine._comprehension(node),
+    ast.GeneratorExp: lambda machine, node: machine._comprehension(node),
+}
+
+
+def _functools_cached(node: Any) -> bool:
+    return any(isinstance(d, ast.Attribute) and d.attr == "cached_property" for d in node.decorator_list)

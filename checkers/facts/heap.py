@@ -1,0 +1,257 @@
+"""Writing into objects: attributes, items, tensors in place, parameters, tables, whole models."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+from checkers.facts.events import Did, Event
+from checkers.facts.folding import store, with_bits
+from checkers.facts.statements import Statements
+from checkers.facts.values import (
+    GRAD,
+    NULL,
+    RANK,
+    RAW,
+    VAL,
+    Cell,
+    Class,
+    Function,
+    Instance,
+    Library,
+    Mapping,
+    Obj,
+    Sequence,
+    Value,
+    closure,
+    flat,
+    merge,
+)
+
+_DEPTH = 3
+
+
+class Heap(Statements):
+    """The store."""
+
+    def content(self, value: Value, depth: int = 0) -> int:
+        """The sources of a value, looking into lists and dictionaries but not into models."""
+        bits = flat(value)
+        if depth < _DEPTH:
+            for ref in value.refs:
+                if isinstance(ref, Sequence):
+                    for item in ref.items or ():
+                        bits |= self.content(item, depth + 1)
+                    bits |= self.content(ref.rest, depth + 1) if ref.rest else 0
+                elif isinstance(ref, Mapping):
+                    for item in ref.items.values():
+                        bits |= self.content(item, depth + 1)
+                    bits |= self.content(ref.rest, depth + 1) if ref.rest else 0
+        return bits
+
+    def set_attribute(self, base: Value, target: ast.Attribute, value: Value) -> None:
+        name = target.attr
+        if (
+            name in ("data", "weight", "bias")
+            and self._is_storage(base)
+            and self.in_place(base, flat(value), target)
+        ):
+            return
+        for ref in base.refs:
+            if isinstance(ref, (Instance, Class)):
+                keep = self.uncertain and name in ref.attrs
+                ref.attrs[name] = merge(ref.attrs[name], value) if keep else value
+            elif isinstance(ref, Cell):
+                ref.state |= flat(value)
+
+    def _is_storage(self, base: Value) -> bool:
+        return any(
+            isinstance(r, Cell) or (isinstance(r, Instance) and "data" not in r.attrs) for r in base.refs
+        )
+
+    def set_item(self, target: ast.Subscript, value: Value) -> None:
+        base, index = self.eval(target.value), self.eval(target.slice)
+        value = with_bits(value, self.charge(target, value))
+        bits = flat(value) | (flat(index) & ~RAW) | self._span(target.slice)
+        for ref in base.refs:
+            if isinstance(ref, Mapping):
+                store(ref, index, value, bool(self.uncertain))
+            elif isinstance(ref, Sequence):
+                _set_sequence(ref, index, value)
+            elif isinstance(ref, Library):
+                if ref.dotted == "os.environ" and isinstance(index.const, str):
+                    self.environment[index.const] = value
+            elif ref is not NULL and not isinstance(ref, (Function, Class)):
+                self.in_place(Value(refs=(ref,)), bits, target)
+        if not base.refs and isinstance(target.value, ast.Name):
+            self.bind(target.value.id, with_bits(base, bits))
+
+    def in_place(self, target: Value, bits: int, node: ast.AST, strong: bool = False) -> bool:
+        """Write into the storage a value refers to; True when it had any.
+
+        ``strong`` replaces what was there (``copy_``, ``zero_``, ``.data =``) instead of adding to it.
+        """
+        wrote = False
+        for ref in target.refs:
+            if isinstance(ref, Cell) and ref.what != "param":
+                ref.state = bits if strong and not self.uncertain else ref.state | bits
+                wrote = True
+            elif isinstance(ref, Cell) or (isinstance(ref, Instance) and self.is_model(ref)):
+                self.write_parameters(ref, bits, node, strong)
+                wrote = True
+        return wrote
+
+    @staticmethod
+    def is_model(ref: Obj) -> bool:
+        """Whether an object is a module with parameters."""
+        return isinstance(ref, Instance) and (ref.what == "module" or ref.what.startswith("torch.nn"))
+
+    def write_parameters(self, ref: Obj, bits: int, node: ast.AST, strong: bool) -> None:
+        """Put a value into parameters: an update when it is a gradient, a write when it is data."""
+        kept = self.weights_only(bits)
+        objects = parameters_below(Value(refs=(ref,)))
+        if bits & GRAD:
+            if bits & VAL:
+                kept |= self.event_bit(self._happened(Did.UPDATE, node, bits, objects))
+        elif bits & VAL and not bits & self.scores:
+            kept |= self.event_bit(self._happened(Did.WRITE, node, bits, objects))
+        for obj in objects:
+            obj.state = kept if strong and not self.uncertain else obj.state | kept
+
+    def _happened(self, kind: Did, node: ast.AST, bits: int, objects: list[Obj]) -> Event:
+        return self.emit(
+            kind,
+            node,
+            bits,
+            objects=frozenset(id(o) for o in objects),
+            births=frozenset(o.birth for o in objects),
+            ranked=bool(self.ranked),
+        )
+
+    def update(self, node: ast.AST, parameters: Value) -> None:
+        """An optimizer step on what was differentiated last."""
+        bits = self.pending
+        if not bits:
+            return
+        objects = parameters_below(parameters)
+        if not objects:
+            objects = parameters_below(Value(refs=tuple(self.forwarded.values())))
+        event = self._happened(Did.UPDATE, node, bits, objects)
+        if bits & VAL:
+            bit = self.event_bit(event)
+            for obj in objects:
+                obj.state |= bit
+        self.stepped = True
+
+    def load(self, model: Value, bits: int, node: ast.AST) -> None:
+        """Replace the state of models by a loaded one."""
+        kept = self.weights_only(bits)
+        objects = parameters_below(model)
+        if bits & VAL and not bits & self.scores:
+            kept |= self.event_bit(self._happened(Did.WRITE, node, bits, objects))
+        event = self._happened(Did.LOAD, node, bits, objects)
+        if self.ranked:
+            kept |= RANK
+        for obj in objects:
+            obj.state = kept if not self.uncertain or event.data["ranked"] else obj.state | kept
+
+    def count(self, node: ast.AST, target: ast.Subscript, before: Value, added: Value) -> None:
+        index = self.values.get(target.slice)
+        key = flat(index) if index is not None else 0
+        if key & VAL and not flat(added) & (self.scores | VAL) and not flat(before) & self.scores:
+            base = self.values.get(target.value)
+            self.counted(node, base or before, key)
+
+    def counted(self, node: ast.AST, table: Value, key: int) -> None:
+        """A table was incremented at keys with the given sources."""
+        objects = [r for r in table.refs if isinstance(r, (Cell, Mapping, Sequence, Instance))]
+        event = self._happened(Did.COUNT, node, key, list(objects))
+        bit = self.event_bit(event)
+        for obj in objects:
+            obj.state |= bit
+
+    def cursors(self, cls: Class) -> frozenset[str]:
+        known = self._cursors.get(cls.node)
+        if known is None:
+            known = self._cursors[cls.node] = _advanced_attributes(cls.node)
+        return known
+
+    def clone(self, value: Value) -> Value:
+        """``copy.deepcopy``: the same graph in new objects."""
+        memo: dict[int, Obj] = {}
+        return _cloned(value, memo, self.loops)
+
+
+def parameters_below(value: Value) -> list[Obj]:
+    """The objects below a value that hold numbers: tensors and modules."""
+    return [
+        o
+        for o in closure(value)[1]
+        if isinstance(o, Cell) or (isinstance(o, Instance) and o.what != "optimizer")
+    ]
+
+
+def _set_sequence(ref: Sequence, index: Value, value: Value) -> None:
+    if (
+        ref.items is not None
+        and isinstance(index.const, int)
+        and -len(ref.items) <= index.const < len(ref.items)
+    ):
+        ref.items[index.const] = value
+    else:
+        ref.rest = merge(ref.rest, with_bits(value, index.bits & ~RAW)) if ref.rest else value
+
+
+def _advanced_attributes(node: ast.ClassDef) -> frozenset[str]:
+    names: set[str] = set()
+    for method in node.body:
+        if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
+            names |= {t for inner in ast.walk(method) for t in _advanced_here(inner)}
+    return frozenset(names)
+
+
+def _advanced_here(node: ast.AST) -> Iterable[str]:
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
+        yield node.target.attr
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Attribute) and any(
+                isinstance(n, ast.Attribute) and n.attr == target.attr for n in ast.walk(node.value)
+            ):
+                yield target.attr
+
+
+def _cloned(value: Value, memo: dict[int, Obj], birth: tuple[Any, ...]) -> Value:
+    if not value.refs or len(memo) > 3000:
+        return value
+    return Value(value.const, value.bits, tuple(_clone(r, memo, birth) for r in value.refs), value.text)
+
+
+def _clone(obj: Obj, memo: dict[int, Obj], birth: tuple[Any, ...]) -> Obj:
+    known = memo.get(id(obj))
+    if known is not None:
+        return known
+    if isinstance(obj, Cell):
+        copy: Obj = Cell(birth, obj.state, obj.what)
+        memo[id(obj)] = copy
+    elif isinstance(obj, Instance):
+        copy = new = Instance(obj.cls, birth, obj.what)
+        memo[id(obj)] = new
+        new.state = obj.state
+        new.attrs = {k: _cloned(v, memo, birth) for k, v in obj.attrs.items()}
+    elif isinstance(obj, Sequence):
+        copy = seq = Sequence(None, None, birth)
+        memo[id(obj)] = seq
+        seq.state = obj.state
+        seq.items = None if obj.items is None else [_cloned(v, memo, birth) for v in obj.items]
+        seq.rest = _cloned(obj.rest, memo, birth) if obj.rest else None
+    elif isinstance(obj, Mapping):
+        copy = mapping = Mapping(birth)
+        memo[id(obj)] = mapping
+        mapping.state = obj.state
+        mapping.items = {k: _cloned(v, memo, birth) for k, v in obj.items.items()}
+        mapping.rest = _cloned(obj.rest, memo, birth) if obj.rest else None
+    else:
+        return obj
+    return copy

@@ -1,0 +1,348 @@
+"""What tensor libraries do: views, scores, in-place writes, table increments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checkers.facts.events import Did
+from checkers.facts.library import Use, effect
+from checkers.facts.values import LOGP, NOTHING, RAW, VAL, Cell, Instance, Sequence, Value, flat
+
+_VIEWS = [
+    "to",
+    "cuda",
+    "cpu",
+    "float",
+    "half",
+    "bfloat16",
+    "double",
+    "long",
+    "int",
+    "view",
+    "reshape",
+    "contiguous",
+    "numpy",
+    "detach",
+    "flatten",
+    "squeeze",
+    "unsqueeze",
+    "transpose",
+    "permute",
+    "expand",
+    "expand_as",
+    "view_as",
+    "astype",
+    "pin_memory",
+    "type",
+    "requires_grad_",
+    "narrow",
+    "chunk",
+    "t",
+    "as_tensor",
+    "from_numpy",
+    "asarray",
+    "ascontiguousarray",
+    "tensor",
+    "array",
+    "split",
+    "unbind",
+    "unfold",
+    "T",
+    "share_memory_",
+    "byte",
+    "eval",
+    "train",
+    "type_as",
+    "ravel",
+    "swapaxes",
+    "cast",
+    "tensor_split",
+    "diagonal",
+    "bool",
+]
+
+
+@effect(*_VIEWS)
+def _view(machine: Any, use: Use) -> Value | None:
+    """The same numbers, seen otherwise: the storage and its rawness are kept."""
+    whole = use.operand(0)
+    if use.dotted.startswith("builtins."):
+        return None
+    if use.receiver is None and any(isinstance(r, Sequence) for r in whole.refs):
+        return Value(bits=machine.content(whole), refs=(Cell(machine.loops, machine.content(whole)),))
+    if whole.known and not whole.refs:
+        return Value(whole.const, whole.bits)
+    return whole
+
+
+@effect(
+    "clone",
+    "copy",
+    "concatenate",
+    "cat",
+    "stack",
+    "hstack",
+    "vstack",
+    "pad",
+    "roll",
+    "take",
+    "tobytes",
+    "index_select",
+    "flip",
+    "sort",
+    "tolist",
+    "repeat",
+    "deque",
+    "masked_select",
+)
+def _copy(machine: Any, use: Use) -> Value | None:
+    if use.dotted.startswith("builtins."):
+        return None
+    whole = use.operand(0)
+    if use.receiver is not None and any(isinstance(r, (Sequence,)) for r in whole.refs):
+        return whole
+    bits = machine.content(whole)
+    for other in use.everything[1:]:
+        bits |= flat(other) & ~RAW
+    return Value(bits=bits, refs=(Cell(machine.loops, bits),))
+
+
+@effect(
+    "zeros",
+    "ones",
+    "empty",
+    "full",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "full_like",
+    "rand",
+    "randn",
+    "randn_like",
+    "rand_like",
+    "new_zeros",
+    "new_empty",
+    "new_full",
+    "new_ones",
+    "arange",
+    "eye",
+    "randint",
+    "randperm",
+    "linspace",
+    "bytearray",
+)
+def _new(machine: Any, use: Use) -> Value:
+    return Value(refs=(Cell(machine.loops, 0, "new"),))
+
+
+@effect("Parameter", "Linear", "Embedding", "Conv1d", "Conv2d", "LayerNorm", "RMSNorm", "Buffer")
+def _parameter(machine: Any, use: Use) -> Value | None:
+    if use.receiver is not None:
+        return None
+    if use.name in ("Parameter", "Buffer"):
+        given = use.operand(0)
+        return Value(refs=(Cell(machine.loops, machine.weights_only(flat(given)), "param"),))
+    return Value(refs=(Instance(None, machine.loops, f"torch.nn.{use.name}"),))
+
+
+@effect("ModuleList", "Sequential", "ParameterList", "ModuleDict", "ParameterDict")
+def _modules(machine: Any, use: Use) -> Value:
+    given = use.operand(0)
+    if len(use.args) > 1:
+        return Value(refs=(Sequence(list(use.args), birth=machine.loops),))
+    if use.name == "Sequential" and use.args and not given.refs:
+        return given
+    return given if given.refs else Value(refs=(Sequence([], birth=machine.loops),))
+
+
+@effect(
+    "cross_entropy",
+    "nll_loss",
+    "CrossEntropyLoss",
+    "NLLLoss",
+    "linear_cross_entropy",
+    "fused_cross_entropy",
+    "LigerFusedLinearCrossEntropyLoss",
+    "cross_entropy_loss",
+    "softmax_cross_entropy",
+)
+def _cross_entropy(machine: Any, use: Use) -> Value | None:
+    if use.name[0].isupper() and use.receiver is None:
+        return None
+    return score(machine, use, machine.inputs(use.args, use.keywords))
+
+
+def score(machine: Any, use: Use, bits: int, targets: int = 0) -> Value:
+    """A log-probability of given targets was taken."""
+    event = machine.emit(Did.SCORE, use.node, bits & ~RAW, name=use.name)
+    bit = machine.event_bit(event)
+    machine.scores |= bit
+    return Value(bits=(bits & ~(RAW | LOGP)) | bit)
+
+
+@effect("log_softmax", "softmax", "logsumexp", "Softmax", "LogSoftmax")
+def _log_softmax(machine: Any, use: Use) -> Value | None:
+    bits = flat(use.operand(0)) | machine.inputs(use.args, use.keywords)
+    return Value(bits=(bits & ~RAW) | LOGP)
+
+
+@effect("gather", "take_along_axis", "take_along_dim")
+def _gather(machine: Any, use: Use) -> Value | None:
+    if use.dotted.startswith(("torch.distributed", "dist.")):
+        return NOTHING
+    whole = use.operand(0)
+    index = use.keywords.get("index") or (use.everything[-1] if len(use.everything) > 1 else NOTHING)
+    bits = flat(whole) | flat(index)
+    if flat(whole) & LOGP and flat(index) & VAL:
+        return score(machine, use, bits)
+    return Value(bits=bits & ~RAW)
+
+
+@effect("log", "log2", "logaddexp", "log1p")
+def _log(machine: Any, use: Use) -> Value | None:
+    bits = flat(use.operand(0)) | machine.inputs(use.args, use.keywords)
+    if bits & VAL and bits & (machine.learned | machine.scores | LOGP):
+        return score(machine, use, bits)
+    return None
+
+
+@effect(
+    "add_",
+    "sub_",
+    "mul_",
+    "div_",
+    "addcmul_",
+    "addcdiv_",
+    "lerp_",
+    "index_copy_",
+    "masked_fill_",
+    "clamp_",
+    "index_put_",
+    "baddbmm_",
+    "addmm_",
+    "clip_",
+    "sign_",
+    "neg_",
+    "pow_",
+)
+def _in_place(machine: Any, use: Use) -> Value:
+    target = use.receiver or NOTHING
+    bits = machine.inputs(use.args, use.keywords)
+    wrote = machine.in_place(target, bits & ~RAW, use.node)
+    charge = machine.charge(use.node, Value(bits=bits))
+    if wrote and charge:
+        for ref in target.refs:
+            ref.state |= charge
+    return target if wrote else Value(bits=target.bits | bits & ~RAW | charge)
+
+
+@effect(
+    "copy_",
+    "zero_",
+    "fill_",
+    "normal_",
+    "uniform_",
+    "kaiming_uniform_",
+    "xavier_uniform_",
+    "zeros_",
+    "ones_",
+    "trunc_normal_",
+    "orthogonal_",
+    "constant_",
+    "kaiming_normal_",
+    "set_",
+    "copyto",
+)
+def _replace(machine: Any, use: Use) -> Value:
+    target = use.operand(0)
+    rest = use.everything[1:]
+    bits = 0
+    for value in rest:
+        bits |= machine.content(value)
+    machine.in_place(target, bits & ~RAW, use.node, strong=True)
+    return target
+
+
+@effect(
+    "scatter_add_",
+    "index_add_",
+    "scatter_",
+    "scatter_reduce_",
+    "add.at",
+    "numpy.add.at",
+    "at",
+    "index_add",
+    "scatter_add",
+)
+def _increment(machine: Any, use: Use) -> Value:
+    every = use.everything
+    if use.receiver is not None and use.name == "at":
+        every = use.args
+    target = every[0] if every else NOTHING
+    index = (
+        every[2]
+        if "scatter" in use.name or "index" in use.name
+        else (every[1] if len(every) > 1 else NOTHING)
+    )
+    if "index" in use.name or "scatter" in use.name:
+        index = use.keywords.get("index", index if len(every) > 2 else NOTHING)
+    added = every[-1] if every else NOTHING
+    key = flat(index)
+    bits = machine.inputs(use.args, use.keywords) & ~RAW
+    charge = machine.charge(use.node, Value(bits=flat(added)))
+    if key & VAL and not flat(added) & (machine.scores | VAL):
+        machine.counted(use.node, target, key)
+    else:
+        machine.in_place(target, bits | charge, use.node)
+    return target
+
+
+@effect("bincount", "Counter", "histogram", "unique", "histc")
+def _histogram(machine: Any, use: Use) -> Value | None:
+    """Counts of data are a table that has learned from them."""
+    data = machine.content(use.operand(0))
+    if not data & VAL:
+        return None
+    cell = Cell(machine.loops, 0, "counts")
+    machine.counted(use.node, Value(refs=(cell,)), data)
+    return Value(bits=0, refs=(cell,))
+
+
+@effect("sum", "mean", "item", "max", "amax", "argmax", "norm", "abs", "square")
+def _reduce(machine: Any, use: Use) -> Value | None:
+    if use.receiver is None and not use.dotted.startswith(("torch", "numpy")):
+        return None
+    return Value(bits=(machine.inputs(use.args, use.keywords) | flat(use.operand(0))) & ~RAW)
+
+
+@effect("minimum", "fmin")
+def _minimum(machine: Any, use: Use) -> Value | None:
+    a, b = flat(use.operand(0)), flat(use.operand(1))
+    if a & machine.scores and b & machine.scores:
+        machine.emit(Did.BEST, use.node, a | b, parts=(a, b))
+    return None
+
+
+@effect(
+    "multinomial",
+    "size",
+    "numel",
+    "stride",
+    "ndimension",
+    "dim",
+    "element_size",
+    "nelement",
+    "nbytes",
+    "is_available",
+    "get_device_properties",
+    "device",
+    "isfinite",
+    "isinf",
+    "allclose",
+    "equal",
+    "memory_allocated",
+)
+def _layout(machine: Any, use: Use) -> Value:
+    if use.name == "multinomial":
+        return Value(bits=machine.weights_only(flat(use.operand(0))))
+    return NOTHING

@@ -1,0 +1,121 @@
+"""The simulated run: the entry layer from its first statement, under the headline configuration."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+from checkers.facts import lib_files, lib_python, lib_tensor, lib_training
+from checkers.facts.library import Externals
+from checkers.facts.settings import Settings
+from checkers.facts.source import Module
+from checkers.facts.state import OutOfSteps
+from checkers.facts.values import RANK, UNKNOWN, Env, ModuleObj, Value, with_const
+
+_RANKS = frozenset({"RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"})
+_RECURSION = 30_000
+EFFECTS = (lib_files, lib_python, lib_tensor, lib_training)  # importing them fills the table of effects
+
+
+class Machine(Externals):
+    """One simulated run over the modules of a submission."""
+
+    def run(self) -> None:
+        """Simulate the entry module; stops quietly when out of steps."""
+        entries = [m for m in self.modules if m.layer.how == "entry"] or list(self.modules[:1])
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, _RECURSION))
+        try:
+            for module in entries:
+                self._run_entry(module)
+        except OutOfSteps:
+            self.complete = False
+        except RecursionError:
+            self.complete = False
+        finally:
+            sys.setrecursionlimit(limit)
+
+    def _run_entry(self, module: Module) -> None:
+        env = Env(module, None)
+        env.names["__name__"] = Value("__main__")
+        env.names["__file__"] = Value(module.layer.path)
+        self.loaded[module.layer.name] = env
+        self.run_module(module, env)
+
+    def run_payload(self, node: ast.AST) -> None:
+        """``exec``: run the layers that were peeled out of the running one, in its name space."""
+        for module in self.modules:
+            layer = module.layer
+            inner = layer.parent == self.module.layer.name and not layer.how.startswith(("import", "compile"))
+            if inner and layer.name not in self.loaded:
+                env = self.frames[-1].env
+                self.loaded[layer.name] = env
+                self.run_module(module, self._global(env, module))
+
+    def _global(self, env: Env, module: Module) -> Env:
+        while env.parent is not None:
+            env = env.parent
+        payload = Env(module, None)
+        payload.names = env.names
+        return payload
+
+    def import_layer(self, name: str, node: ast.AST) -> Env | None:
+        stem = name.strip(".").rpartition(".")[2]
+        for module in self.modules:
+            file = module.layer.path.rpartition("/")[2]
+            if module.layer.how == "import" and file == f"{stem}.py":
+                return self._imported(module, stem)
+        return None
+
+    def _imported(self, module: Module, stem: str) -> Env:
+        env = self.loaded.get(module.layer.name)
+        if env is None:
+            env = self.loaded[module.layer.name] = Env(module, None)
+            env.names["__name__"] = Value(stem)
+            env.names["__file__"] = Value(module.layer.path)
+            self.run_module(module, env)
+        return env
+
+    def imported(self, name: str, node: ast.AST) -> Value:
+        """``importlib.import_module(name)``."""
+        env = self.import_layer(name, node)
+        return Value(refs=(ModuleObj(env),)) if env else self.library(name)
+
+    def setting(self, name: str, default: Value) -> Value:
+        """An environment variable: set by the script, by the run, or the default."""
+        if name in self.environment:
+            return self.environment[name]
+        bit = self.bits.bit(("setting", name))
+        known = self.settings.env(name)
+        if known is not None:
+            self.sources[name] = known.source
+            return with_const(known.text, default.bits | bit)
+        if name in _RANKS or name == "WORLD_SIZE":
+            return Value(UNKNOWN, bit | (RANK if name != "WORLD_SIZE" else 0))
+        if not default.known and not default.refs:
+            self.open_settings |= bit
+            return Value(UNKNOWN, default.bits | bit)
+        self.sources.setdefault(name, "default in the code")
+        return Value(default.const, default.bits | bit, default.refs)
+
+    def option(self, name: str, default: Value, kind: Value | None) -> Value:
+        """A command-line option: given by the run, or the default."""
+        bit = self.bits.bit(("setting", f"--{name}"))
+        known = self.settings.option(name)
+        if known is None:
+            self.sources.setdefault(f"--{name}", "default in the code")
+            return Value(default.const, default.bits | bit, default.refs)
+        self.sources[f"--{name}"] = known.source
+        value = with_const(known.text, bit)
+        if kind is not None and kind.refs:
+            return self.call(kind, [value], {}, ast.Pass())
+        return value
+
+
+def simulate(modules: tuple[Module, ...], settings: Settings, limit: int | None = None) -> Machine:
+    """Run the simulation over parsed modules (at least one) and hand back what it saw."""
+    machine = Machine(modules, settings)
+    if limit is not None:
+        machine.limit = limit
+    machine.run()
+    return machine

@@ -1,0 +1,94 @@
+"""The configuration of the headline run: environment, command line and printed hyperparameters.
+
+Order of trust: what the log printed, then the command the README or a shell script gives, then the
+default in the code. Each answer says which one it was.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.submission import Submission
+
+if TYPE_CHECKING:
+    from harness.logs import Command, LogBook, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A setting and where it was read."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is known about how the script was started. Names of ``printed`` are lower case."""
+
+    environment: dict[str, Known] = field(default_factory=dict)
+    printed: dict[str, Known] = field(default_factory=dict)
+    options: dict[str, Known] = field(default_factory=dict)
+    world_size: int | None = None
+
+    def env(self, name: str) -> Known | None:
+        """The value of an environment variable, None when only the default in the code is known."""
+        if name == "WORLD_SIZE" and self.world_size:
+            return Known(str(self.world_size), "log")
+        return self.printed.get(name.lower()) or self.environment.get(name)
+
+    def option(self, name: str) -> Known | None:
+        """The value of a command-line option (``--foo-bar`` is ``foo_bar``)."""
+        return self.options.get(name) or self.printed.get(name)
+
+
+def resolve(submission: Submission, logs: LogBook) -> Settings:
+    """Gather the settings that the logs and commands of a submission show."""
+    commands = _commands(submission, logs)
+    environment: dict[str, Known] = {}
+    options: dict[str, Known] = {}
+    for command in commands:
+        where = str(command.place)
+        for name, text in command.env.items():
+            environment.setdefault(name, Known(text, where))
+        for name, text in _options(command.arguments).items():
+            options.setdefault(name, Known(text, where))
+    printed = _printed(logs)
+    return Settings(environment, printed, options, _world_size(logs, commands))
+
+
+def _commands(submission: Submission, logs: LogBook) -> list[Command]:
+    entry = (submission.entry_script or "").rpartition("/")[2]
+    return [c for c in logs.commands if not entry or (c.script or "").rpartition("/")[2] in ("", entry)]
+
+
+def _printed(logs: LogBook) -> dict[str, Known]:
+    printed = logs.hyperparameters()
+    return {n: Known(s.value.strip(), str(s.place)) for n, s in printed.items() if _plain(s)}
+
+
+def _plain(setting: Setting) -> bool:
+    """Whether a printed value is a literal and not a sentence."""
+    return bool(re.fullmatch(r"[\w.+\-,/*'\"]{1,80}", setting.value.strip()))
+
+
+def _options(arguments: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    words = list(arguments)
+    for i, word in enumerate(words):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            after = words[i + 1] if i + 1 < len(words) else "--"
+            text = value if equals else ("True" if after.startswith("--") else after)
+            found.setdefault(name.replace("-", "_"), text)
+    return found
+
+
+def _world_size(logs: LogBook, commands: list[Command]) -> int | None:
+    headline = logs.headline
+    for log in ((headline,) if headline else ()) + logs.logs:
+        if log.world_size:
+            return log.world_size
+    return next((c.processes for c in commands if c.processes), None)

@@ -1,0 +1,164 @@
+"""The state of one simulated run, shared by the parts of the machine."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from checkers.facts.events import Did, Event
+from checkers.facts.settings import Settings
+from checkers.facts.source import Module
+from checkers.facts.values import (
+    FIXED,
+    GRAD,
+    PATH_TRAIN,
+    PATH_VAL,
+    RAW,
+    VAL,
+    Bits,
+    Env,
+    Function,
+    Library,
+    Value,
+    Ways,
+)
+
+STEPS = 400_000  # evaluated expressions; a 3,000-line script takes about a tenth
+LEARNED = ("update", "count", "write")
+
+
+class OutOfSteps(Exception):
+    """The simulation was cut off; what was seen until then stands."""
+
+
+class Frame:
+    """One running call."""
+
+    __slots__ = ("env", "function", "owner", "receiver", "returned", "yielded")
+
+    def __init__(
+        self, function: ast.AST | None, env: Env, owner: Any = None, receiver: Value | None = None
+    ) -> None:
+        self.function = function
+        self.env = env
+        self.owner = owner
+        self.receiver = receiver
+        self.returned: Value | None = None
+        self.yielded: list[Value] = []
+
+
+class State:
+    """Everything a simulated run knows. The mixins of ``machine`` add how it changes."""
+
+    def __init__(self, modules: tuple[Module, ...], settings: Settings) -> None:
+        self.modules = modules
+        self.settings = settings
+        self.bits = Bits()
+        for name in FIXED:
+            self.bits.bit(("fixed", name))
+        self.events: list[Event] = []
+        self.values: dict[
+            ast.AST, Value
+        ] = {}  # last value of every evaluated name, attribute, call, subscript
+        self.seen: set[ast.AST] = set()  # statements run
+        self.entered: dict[ast.AST, int] = {}  # functions run, and how often
+        self.ways: dict[ast.AST, Ways] = {}  # branch tests
+        self.callees: dict[ast.AST, set[ast.AST]] = {}
+        self.callers: dict[ast.AST, set[ast.AST]] = {}
+        self.files: dict[str, int] = {}
+        self.environment: dict[str, Value] = {}
+        self.loaded: dict[str, Env] = {}
+        self.loops: tuple[tuple[ast.AST, int], ...] = ()
+        self.calls: tuple[tuple[Module, ast.AST], ...] = ()
+        self.frames: list[Frame] = []
+        self.uncertain = 0  # depth of branches that may not be taken
+        self.doubtful = 0  # depth of those that hang on an undecided setting
+        self.pending = 0  # bits of the losses differentiated since the last update
+        self.learned = 0  # mask of the bits that stand for learned state
+        self.scores = 0  # mask of the bits that stand for scores
+        self.open_settings = 0  # mask of the bits of settings nobody knows
+        self.ranked = 0  # depth of branches that hang on the rank
+        self.stepped = False  # an update followed the last backward pass
+        self.sources: dict[str, str] = {}  # where each setting that was read comes from
+        self.forwarded: dict[int, Any] = {}  # models run since the last update
+        self.kept: list[Value] = []  # values whose identity is used in a bit
+        self._advanced: dict[ast.AST, frozenset[str]] = {}
+        self._cursors: dict[ast.AST, frozenset[str]] = {}
+        self.steps = 0
+        self.limit = STEPS
+        self.complete = True
+        self.module: Module = modules[0]
+        self._libraries: dict[str, Value] = {}
+
+    def library(self, dotted: str) -> Value:
+        """The value that stands for a library's attribute."""
+        value = self._libraries.get(dotted)
+        if value is None:
+            value = self._libraries[dotted] = Value(refs=(Library(dotted),))
+        return value
+
+    def emit(self, kind: Did, node: ast.AST, bits: int, **data: Any) -> Event:
+        """Record an event here and now."""
+        objects = data.pop("objects", frozenset())
+        event = Event(
+            kind,
+            len(self.events),
+            self.module,
+            node,
+            bits,
+            self.loops,
+            self.calls,
+            self.doubtful == 0,
+            objects,
+            data,
+        )
+        self.events.append(event)
+        return event
+
+    def event_bit(self, event: Event) -> int:
+        """The bit that values derived from an event carry."""
+        bit = self.bits.bit((str(event.kind), event.order))
+        if event.kind in LEARNED:
+            self.learned |= bit
+        return bit
+
+    def iteration_bit(self, loop: ast.AST, number: int) -> int:
+        """The bit of what depends on an iteration of a loop."""
+        return self.bits.bit(("loop", loop, number))
+
+    def weights_only(self, bits: int) -> int:
+        """What remains of bits when they are stored in weights: learned state, not the data itself."""
+        return bits & (self.learned | ARTIFACT_OR_RANK)
+
+    def eval(self, node: ast.AST) -> Value:
+        """Evaluate an expression (``expressions``)."""
+        raise NotImplementedError
+
+    def call(self, function: Value, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
+        """Call a value (``calling``)."""
+        raise NotImplementedError
+
+    def run_block(self, body: list[ast.stmt]) -> bool:
+        """Run statements; True when control leaves the block before its end (``statements``)."""
+        raise NotImplementedError
+
+    def enter(
+        self, function: Function, args: list[Value], keywords: dict[str, Value], node: ast.AST
+    ) -> Value:
+        """Run a function of the submission (``calling``)."""
+        raise NotImplementedError
+
+    def external(
+        self,
+        dotted: str,
+        receiver: Value | None,
+        args: list[Value],
+        keywords: dict[str, Value],
+        node: ast.AST,
+    ) -> Value:
+        """The effect of a library call (``library``)."""
+        raise NotImplementedError
+
+
+ARTIFACT_OR_RANK = (1 << FIXED.index("artifact")) | (1 << FIXED.index("rank")) | (1 << FIXED.index("network"))
+DATA = VAL | RAW | GRAD | PATH_VAL | PATH_TRAIN

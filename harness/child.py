@@ -91,7 +91,8 @@ def _run(plan: dict[str, Any]) -> dict[str, Any]:
         ended = _describe(error)
     sys.stdout.flush()
     sys.stderr.flush()
-    _report(plan, ended)
+    if probes is None or not probes.snapshots.worker:
+        _report(plan, ended)
     if probes is not None:
         probes.finish("" if ended["kind"] in ("end", "exit") else ended["error"])
     return ended
@@ -104,7 +105,9 @@ def _install_probes(plan: dict[str, Any]) -> Any:
     from harness import probes
 
     wanted["validation_files"] = tuple(wanted["validation_files"])
-    return probes.install(probes.ProbeConfig(**wanted))
+    installed = probes.install(probes.ProbeConfig(**wanted))
+    installed.relocate(plan)  # in the twin on other data, which works beside the first run
+    return installed
 
 
 def _report(plan: dict[str, Any], ended: dict[str, Any]) -> None:

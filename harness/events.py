@@ -118,6 +118,13 @@ class Scrambled(Event, frozen=True):
     parameters: int
 
 
+class Weights(Event, frozen=True):
+    """Content hash of all parameters of all modules at the first charge after a snapshot."""
+
+    digest: str
+    tensors: int
+
+
 class Executed(Event, frozen=True):
     """Lines of one source file that ran: inclusive ``[start, end]`` ranges."""
 
@@ -164,6 +171,7 @@ AnyEvent = (
     | Snapshot
     | Changed
     | Scrambled
+    | Weights
     | Executed
     | Reached
     | Clocked

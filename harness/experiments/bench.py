@@ -1,31 +1,20 @@
-"""What the experiments need from whoever runs the submission, and the handle on one run."""
+"""The world of a run as the experiments know it, and the handle on its waiting snapshot."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import Changed, Finished, Lost
 from harness.probes.snapshot import Command
+from harness.probes.twin import STREAM
 from harness.trace import Link, Trace
 
 Tokens = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Variation:
-    """A full run of the submission in a world whose validation stream is ``tokens``.
-
-    Everything else (training shards, settings, seed, clock) is as in the plain run.
-    """
-
-    name: str
-    tokens: Tokens
 
 
 @dataclass(frozen=True)
@@ -34,22 +23,12 @@ class Ground:
 
     ``tokens`` is the validation stream; ``ordinary`` the ids that noise is drawn from (no control,
     unknown or boundary token). ``byte_counts`` gives the bytes each place of the stream decodes to
-    (shape of ``tokens``; None where the submission's own tokenizer cannot be read). ``seconds`` is
-    the time the experiments may take.
+    (shape of ``tokens``; None where the tokenizer cannot be read).
     """
 
     tokens: Tokens
     ordinary: Tokens
     byte_counts: NDArray[np.int64] | None = None
-    seconds: float = 45.0
-
-
-class Launch(Protocol):
-    """Starts a full run and returns when it has ended (used for the noise run)."""
-
-    def __call__(self, variation: Variation) -> Trace | None:
-        """The trace of a full run in the varied world; None when it cannot be had."""
-        ...
 
 
 @dataclass
@@ -58,7 +37,7 @@ class Session:
 
     link: Link
     limit: float = 60.0
-    _next: int = 2
+    _next: int = STREAM + 1
     clock: Callable[[], float] = time.monotonic
     seconds: dict[int, float] = field(default_factory=dict)
 

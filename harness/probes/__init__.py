@@ -13,12 +13,13 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.events import AnyEvent, Changed, Charged, Finished, Lost, Scrambled, Started, Stepped
-from harness.probes import changes, opens, reports, watch
+from harness.events import AnyEvent, Changed, Charged, Finished, Lost, Scrambled, Started, Stepped, Weights
+from harness.probes import changes, opens, reports, twin, watch
 from harness.probes.coverage import Coverage
 from harness.probes.positions import Stream
 from harness.probes.snapshot import Command, Snapshots
@@ -31,8 +32,10 @@ HOOKS = ("torch", "numpy", "optim", "audit", "stdout")
 class ProbeConfig:
     """What the child's probes need; the two descriptors are ``Link.child_fds``.
 
-    ``validation_files`` are the shards as the child sees them, in stream order. ``ours`` are path
-    prefixes of code that is not the submission's. Without ``command_fd`` no snapshots are taken.
+    ``validation_files`` are the shards as the child sees them, in stream order; those of one folder
+    are one stream, and the folder that is read is the one that counts. ``ours`` are path prefixes of
+    code that is not the submission's. Without ``command_fd`` no snapshots are taken. ``twin`` holds
+    the keywords of a ``TwinConfig``.
     """
 
     event_fd: int
@@ -40,6 +43,7 @@ class ProbeConfig:
     run_dir: str
     validation_files: tuple[str, ...]
     ours: tuple[str, ...] = ()
+    twin: dict[str, Any] | None = None
 
 
 def read_stream(paths: tuple[str, ...]) -> NDArray[np.int64]:
@@ -49,20 +53,44 @@ def read_stream(paths: tuple[str, ...]) -> NDArray[np.int64]:
 
 
 class Probes:
-    """All probes of one process. ``finish`` must be called last; in a worker it does not return."""
+    """All probes of one process. ``finish`` must be called last; in a fork it does not return."""
 
     def __init__(self, config: ProbeConfig) -> None:
-        self.config = config
         self.sender = Sender(config.event_fd)
-        ours = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *config.ours)
-        self.theirs = watch.is_theirs(ours)
-        self.watch = watch.Watch(Stream(read_stream(config.validation_files)), self.emit, self.theirs)
-        self.snapshots = Snapshots(self.sender, config.command_fd, self._begin)
-        files = frozenset(os.path.realpath(p) for p in config.validation_files)
-        self.opens = opens.Opens(self.emit, os.path.realpath(config.run_dir), files, self._read_back)
+        self.twin = twin.TwinConfig(**config.twin) if config.twin else None
+        self.twin_pid = twin.fork(self.twin) if self.twin else -1
+        self.is_twin = self.twin_pid == 0
+        self.files: tuple[str, ...] = ()
+        self._shards = self._group(config)
+        self.theirs = watch.is_theirs((os.path.dirname(os.path.dirname(__file__)), *config.ours))
+        self.watch = watch.Watch(Stream(read_stream(())), self.emit, self.theirs)
+        self.snapshots = Snapshots(self.sender, None if self.is_twin else config.command_fd, self._begin)
+        run_dir = self._moved(os.path.realpath(config.run_dir))
+        files = frozenset(path for paths in self._shards.values() for path in paths)
+        self.opens = opens.Opens(self.emit, run_dir, files, self._read_back, self._validation_read)
         self.coverage: Coverage | None = None
         self._trained = True  # a training step since the last snapshot
         self._snapped_at_artifact = False
+        self._unweighed = False
+
+    def _group(self, config: ProbeConfig) -> dict[str, tuple[str, ...]]:
+        """Validation shards by folder, as this process reads them."""
+        if self.is_twin:
+            self.sender.stream = twin.STREAM
+        varied = self.twin.files if self.twin and self.is_twin else {}
+        groups: dict[str, tuple[str, ...]] = {}
+        for path in config.validation_files:
+            real = os.path.realpath(varied.get(os.path.realpath(path), path))
+            groups[os.path.dirname(real)] = (*groups.get(os.path.dirname(real), ()), real)
+        return groups
+
+    def _moved(self, path: str) -> str:
+        return self.twin.moved(path) if self.twin and self.is_twin else path
+
+    def relocate(self, plan: dict[str, Any]) -> None:
+        """In the twin, rewrite the plan's paths; in the first run, leave it."""
+        if self.twin and self.is_twin:
+            self.twin.relocate(plan)
 
     def emit(self, event: AnyEvent) -> None:
         """Send an event; take a snapshot first if it begins an evaluation."""
@@ -71,23 +99,33 @@ class Probes:
         if isinstance(event, Charged) and self._trained:
             self._trained = False
             self.snapshots.take("first charge after training")
+        if isinstance(event, Charged) and self._unweighed:
+            self._unweighed = False
+            self.sender.send(Weights(*changes.weigh()))
         self.sender.send(event)
+
+    def _validation_read(self, path: str) -> None:
+        """The first shard of a folder is opened: that folder's stream is the one to watch."""
+        files = self._shards.get(os.path.dirname(path), ())
+        if files and files != self.files:
+            self.files = files
+            self.watch.stream = Stream(read_stream(files))
 
     def _read_back(self, path: str) -> None:
         if self._trained or not self._snapped_at_artifact:
-            self._trained, self._snapped_at_artifact = False, True
+            self._trained, self._snapped_at_artifact, self._unweighed = False, True, True
             self.snapshots.take(f"artifact {os.path.basename(path)} is read back")
 
     def _begin(self, command: Command) -> None:
         """In a new worker: make the changes."""
-        self.emit(Started(f"probe {command.stream}"))
+        self.sender.send(Started(f"probe {command.stream}"))
         try:
             if command.tokens is not None:
                 self._change(command.tokens)
             if command.scramble:
-                self.emit(Scrambled(changes.scramble()))
+                self.sender.send(Scrambled(changes.scramble()))
         except Exception as error:  # the probe is lost, and must say so rather than look clean
-            self.emit(Lost("change", repr(error)))
+            self.sender.send(Lost("change", repr(error)))
             os._exit(1)
         if command.coverage:
             self.coverage = Coverage(self.theirs)
@@ -95,14 +133,17 @@ class Probes:
 
     def _change(self, new: NDArray[np.int64]) -> None:
         old = self.watch.stream
+        if not self.files:
+            self._validation_read(next(iter(self._shards.values()))[0])
+            old = self.watch.stream
         if len(new) != len(old):
             raise ValueError("a change must keep the length of the stream")
         arrays = changes.apply(old, new)
-        changes.redirect_files(list(self.config.validation_files), new, Path(tempfile.gettempdir()))
-        self.watch.stream = Stream(new)
+        changes.redirect_files(self.files, new, Path(tempfile.gettempdir()))
+        self._shards, self.watch.stream = {}, Stream(new)
         places = np.flatnonzero(new != old.tokens)
         first = int(places[0]) if len(places) else -1
-        self.emit(Changed(first, len(places), arrays))
+        self.sender.send(Changed(first, len(places), arrays))
 
     def heard(self, line: str) -> None:
         """A line of the submission's output."""
@@ -110,27 +151,32 @@ class Probes:
         if report is not None:
             self.sender.send(report)
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a worker or the twin, which must leave the first run's records alone."""
+        return self.is_twin or self.snapshots.worker
+
     def finish(self, error: str = "") -> None:
-        """Send what is left; in the main run, keep the snapshot alive until the parent hangs up."""
+        """Send what is left; in the first run, stay until the parent hangs up."""
         if self.coverage is not None:
             for event in self.coverage.stop():
                 self.sender.send(event)
         self.opens.active = False
-        worker = self.snapshots.worker
-        if not worker:
+        if not self.snapshots.worker:
             self.opens.emit_written()
-        name = f"probe {self.sender.stream}" if worker else "main"
-        self.sender.send(Finished(name, error[:500]))
-        if worker:
+        self.sender.send(Finished(f"stream {self.sender.stream}", error[:500]))
+        if self.forked:
             os._exit(0)
         self.snapshots.serve()
+        if self.twin_pid > 0:
+            twin.end(self.twin_pid)
 
 
 def install(config: ProbeConfig) -> Probes:
-    """Put all probes in place in this process; there is no way back."""
+    """Put all probes in place in this process; there is no way back. With a twin, returns twice."""
     probes = Probes(config)
     watch.install(probes.watch)
     opens.install(probes.opens)
     sys.stdout = reports.Listening(sys.stdout, probes.heard)
-    probes.sender.send(Started("main", hooks=HOOKS))
+    probes.sender.send(Started("twin" if probes.is_twin else "main", hooks=HOOKS))
     return probes

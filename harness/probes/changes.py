@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import gc
+import hashlib
 import io
 import os
 import sys
@@ -105,7 +106,7 @@ def _lists() -> list[list[int]]:
     return [n for n in gc.get_objects() if type(n) is list and len(n) >= _LIST and type(n[0]) is int]
 
 
-def redirect_files(paths: list[str], new: NDArray[np.int64], folder: Path) -> None:
+def redirect_files(paths: tuple[str, ...], new: NDArray[np.int64], folder: Path) -> None:
     """Have later opens of the validation shards read changed copies."""
     copies, at = {}, 0
     for number, path in enumerate(paths):
@@ -115,10 +116,11 @@ def redirect_files(paths: list[str], new: NDArray[np.int64], folder: Path) -> No
         copy.write_bytes(raw[:HEADER] + new[at : at + count].astype("<u2").tobytes())
         copies[os.path.realpath(path)] = str(copy)
         at += count
-    _reroute(copies)
+    reroute(copies)
 
 
-def _reroute(copies: dict[str, str]) -> None:
+def reroute(copies: dict[str, str]) -> None:
+    """Open the copy wherever one of the originals (by real path) is asked for."""
     original = builtins.open
 
     def rerouted(file: Any, *args: Any, **kwargs: Any) -> Any:
@@ -128,6 +130,21 @@ def _reroute(copies: dict[str, str]) -> None:
 
     builtins.open = rerouted
     io.open = rerouted
+
+
+def weigh() -> tuple[str, int]:
+    """A digest of all parameters of all living modules, whatever their order, and their number."""
+    parameters = {
+        id(p): p for m in gc.get_objects() if isinstance(m, torch.nn.Module) for p in m.parameters()
+    }
+    with torch._C.DisableTorchFunction():
+        digests = sorted(_digest(p) for p in parameters.values())
+    return hashlib.sha256("".join(digests).encode()).hexdigest(), len(digests)
+
+
+def _digest(parameter: torch.Tensor) -> str:
+    data = parameter.detach().to(torch.float64).contiguous().numpy()
+    return hashlib.sha256(data.tobytes()).hexdigest()
 
 
 def scramble(seed: int = 0) -> int:

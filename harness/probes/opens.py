@@ -30,6 +30,7 @@ class Opens:
     run_dir: str
     validation: frozenset[str]
     read_back: Callable[[str], None] | None = None
+    validation_read: Callable[[str], None] | None = None
     _sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     _busy: bool = False
     active: bool = True
@@ -61,6 +62,8 @@ class Opens:
         role = self.role(name)
         if role != "other":
             self.emit(FileRead(name, role))
+        if role == "validation" and self.validation_read is not None:
+            self.validation_read(name)
         if role == "artifact" and self.read_back is not None:
             self.emit_written()
             self._busy = False
@@ -69,7 +72,7 @@ class Opens:
     def role(self, name: str) -> str:
         """What a file that is read is to the challenge."""
         base = os.path.basename(name)
-        if name in self.validation or base.startswith("fineweb_val"):
+        if name in self.validation:
             return "validation"
         if base.startswith("fineweb_train"):
             return "training"

@@ -28,7 +28,7 @@ from harness.events import Lost, Snapshot
 from harness.trace import Sender
 
 KEEPER = 1
-"""The stream of the waiting copy. Workers get numbers from 2 on; the main run is 0."""
+"""The stream of the waiting copy. The main run is 0, the twin 2, workers get numbers from 3 on."""
 _IDLE = 0.2  # seconds between looks for ended workers
 
 
@@ -37,15 +37,13 @@ class Command:
     """What a worker is to change before it goes on.
 
     ``tokens`` replaces the whole validation stream (same length, or None). ``scramble`` wipes the
-    weights in memory; ``coverage`` traces lines; ``stop_after`` ends the worker once that many
-    distinct positions are charged (0: run to the end).
+    weights in memory; ``coverage`` traces the lines that run.
     """
 
     stream: int
     tokens: NDArray[np.int64] | None = None
     scramble: bool = False
     coverage: bool = False
-    swap_training: bool = False
 
     def line(self) -> str:
         """The command as one line of JSON."""
@@ -56,7 +54,6 @@ class Command:
                 "tokens": None if packed is None else base64.b64encode(packed).decode(),
                 "scramble": self.scramble,
                 "coverage": self.coverage,
-                "swap_training": self.swap_training,
             }
         )
 
@@ -72,7 +69,7 @@ def parse(line: bytes) -> Command:
     if raw.get("tokens"):
         data = zlib.decompress(base64.b64decode(raw["tokens"]))
         tokens = np.frombuffer(data, "<u2").astype(np.int64)
-    flags = {k: bool(raw.get(k)) for k in ("scramble", "coverage", "swap_training")}
+    flags = {k: bool(raw.get(k)) for k in ("scramble", "coverage")}
     return Command(int(raw["stream"]), tokens, **flags)
 
 
@@ -118,6 +115,9 @@ class Snapshots:
         if self.keeper and not self.worker:
             os.waitpid(self.keeper, 0)
             self.keeper = 0
+        elif self.command_fd is not None:
+            while os.read(self.command_fd, 1 << 16):  # nobody is there to obey: read on to the end
+                pass
 
     def _wait(self) -> Command:
         """In the copy: fork a worker a command. Returns only in workers."""

@@ -271,4 +271,4 @@ def _replace_numpy() -> None:
         return out
 
     Tensor.numpy = numpy  # type: ignore[method-assign, assignment]
-    torch.from_numpy = tensor
+    torch.from_numpy = tensor  # type: ignore[assignment]

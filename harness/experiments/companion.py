@@ -1,0 +1,139 @@
+"""Instruments that accompany a run: a twin on noise beside it, probes after it.
+
+``Instruments`` is a ``harness.runner.Companion``. While the script runs, its twin runs the same
+script on noise; when the script has ended, ``conduct`` starts probes from the snapshot that its
+evaluation left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness import trace
+from harness.events import FileRead, Finished
+from harness.experiments import ground as grounds
+from harness.experiments.bench import Ground, Session
+from harness.experiments.conduct import conduct
+from harness.experiments.noise import noise_tokens
+from harness.probes.changes import HEADER
+from harness.probes.twin import STREAM
+from harness.record import Experiment
+
+
+class Place(Protocol):
+    """What the experiments use of a prepared run (``harness.workspace.Workspace``)."""
+
+    @property
+    def root(self) -> Path: ...  # noqa: D102
+    @property
+    def repo(self) -> Path: ...  # noqa: D102
+    @property
+    def worlds(self) -> tuple[Path, ...]: ...  # noqa: D102
+    @property
+    def validation_files(self) -> dict[str, tuple[str, ...]]: ...  # noqa: D102
+
+
+class Instruments:
+    """One attempt at a time. ``seconds`` is what run and experiments together may take.
+
+    ``traces`` is the folder that keeps the trace file of every attempt.
+    """
+
+    def __init__(self, traces: Path, seconds: float = 150.0, twin: bool = True) -> None:
+        self._traces, self._seconds, self._twin = traces, seconds, twin
+        self._attempts = 0
+        self._link: trace.Link | None = None
+        self._grounds: dict[str, Ground] = {}
+        self._experiments: tuple[Experiment, ...] = ()
+        self.problem = ""
+
+    def begin(self) -> tuple[int, ...]:
+        """Open the pipes of a new attempt."""
+        self._traces.mkdir(parents=True, exist_ok=True)
+        self._attempts += 1
+        path = self._traces / f"attempt_{self._attempts}.trace"
+        path.unlink(missing_ok=True)
+        self._link = trace.Link(path)
+        self._grounds, self._experiments, self.problem = {}, (), ""
+        return self._link.child_fds
+
+    def plan(self, place: Place) -> dict[str, Any]:
+        """Keywords of the child's ``ProbeConfig``; writes the twin's world."""
+        assert self._link is not None
+        events, commands = self._link.child_fds
+        files = place.validation_files
+        self._grounds = {os.path.dirname(paths[0]): _ground(place, paths) for paths in files.values()}
+        every = tuple(path for paths in files.values() for path in paths)
+        return {
+            "event_fd": events,
+            "command_fd": commands,
+            "run_dir": str(place.repo),
+            "validation_files": list(every),
+            "twin": self._twin_plan(place, files) if self._twin else None,
+        }
+
+    def _twin_plan(self, place: Place, files: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+        folder = Path(f"{place.repo}.noise")
+        shutil.copytree(place.repo, folder, symlinks=True)
+        varied: dict[str, str] = {}
+        for name, paths in files.items():
+            tokens, at = noise_tokens(self._grounds[os.path.dirname(paths[0])]), 0
+            (place.root / "noise" / name).mkdir(parents=True)
+            for path in paths:
+                raw = Path(path).read_bytes()
+                count = (len(raw) - HEADER) // 2
+                target = place.root / "noise" / name / os.path.basename(path)
+                target.write_bytes(raw[:HEADER] + tokens[at : at + count].astype("<u2").tobytes())
+                varied[os.path.realpath(path)] = str(target)
+                at += count
+        status = str(place.root / "status.json")
+        return {
+            "folders": {str(place.repo): str(folder), status: status + ".noise"},
+            "files": varied,
+            "output": str(place.root / "output.noise.txt"),
+        }
+
+    def attend(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        """Receive the trace; when the script has ended, run the experiments; then hang up."""
+        assert self._link is not None
+        began = time.monotonic()
+        with self._link as link:
+            link.started()
+            while not link.wait_until(lambda t: bool(t.of(Finished, 0)), 0.5):
+                if process.poll() is not None or time.monotonic() > deadline - 2:
+                    self.problem = "the script did not reach its end under the probes"
+                    return
+            limit = min(deadline - 3, max(began + self._seconds, time.monotonic() + 10))
+            ground = self._active(link.trace())
+            if ground is None:
+                self.problem = "no validation shard was opened"
+                return
+            self._experiments = conduct(Session(link), ground, limit, twin=STREAM if self._twin else None)
+
+    def _active(self, seen: trace.Trace) -> Ground | None:
+        """The ground of the stream that was read last."""
+        read = [event.path for _, event in seen.of(FileRead, 0) if event.role == "validation"]
+        folders = [os.path.dirname(path) for path in read]
+        known = [self._grounds[f] for f in folders if f in self._grounds]
+        return known[-1] if known else None
+
+    def results(self) -> tuple[tuple[Experiment, ...], dict[str, Any]]:
+        """The experiments, and the executed lines by file."""
+        for experiment in self._experiments:
+            if experiment.name == "coverage":
+                return self._experiments, dict(experiment.data.get("layers", {}))
+        return self._experiments, {}
+
+
+def _ground(place: Place, paths: tuple[str, ...]) -> Ground:
+    """Match a stream with the tokenizer of its world."""
+    folder = Path(paths[0]).parent
+    world = folder.parent.parent
+    models = sorted((world / "tokenizers").glob("*.model"))
+    sidecar = (folder / "fineweb_val_bytes_000000.bin").is_file()
+    return grounds.of_world(paths, models[0] if models else None, 260, sidecar)

@@ -1,0 +1,84 @@
+"""The order of the experiments: cheapest and strongest first, within a time limit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import replace
+
+from harness.events import Finished, Lost
+from harness.experiments import noise, passive, trials
+from harness.experiments.bench import Ground, Session
+from harness.experiments.stages import Stage, final
+from harness.record import Experiment, Holds
+from harness.trace import Trace
+
+
+def conduct(
+    session: Session, ground: Ground, deadline: float, twin: int | None = None
+) -> tuple[Experiment, ...]:
+    """Experiment on a run that has ended and whose snapshot waits.
+
+    Args:
+        session: the run.
+        ground: its world.
+        deadline: on the session's clock; experiments not begun by then are ``NOT_RUN``.
+        twin: stream of the run on noise, if there is one.
+    """
+    main = session.link.trace().stream(0)
+    base = final(main, ground)
+    if base is None:
+        return (Experiment("noise", Holds.NOT_RUN, "the run reported no score"),)
+    probes = trials.Trials(session, ground, base, deadline)
+    repeated = session.start(coverage=True)
+    wiped = session.start(scramble=True) if passive.entered_at_artifact(main) else -1
+    found = [*trials.repeat(probes, repeated)]
+    steady = found[0].result is Holds.HOLDS
+    prefix = trials.prefix_invariance(probes, steady)
+    found += [prefix, trials.roundtrip(probes, wiped)]
+    noisy = _noise_trace(session, twin, deadline)
+    compressed = noise.judge(None if noisy is None else final(noisy, ground), base, ground)
+    found = [compressed, *found, trials.kraft_sum(probes, compressed)]
+    found += [
+        passive.order(main, base, prefix),
+        passive.passes(base, len(ground.tokens)),
+        passive.denominator(base, ground),
+        passive.independence(main, noisy),
+        passive.budget(main),
+        _account(main, base, ground),
+    ]
+    return tuple(_with_replay(e) for e in found)
+
+
+def _noise_trace(session: Session, twin: int | None, deadline: float) -> Trace | None:
+    """Wait for the run on noise."""
+    if twin is None:
+        return None
+
+    def ended(seen: Trace) -> bool:
+        return bool(seen.of(Finished, twin)) or any(e.what == f"stream {twin}" for _, e in seen.of(Lost))
+
+    session.link.wait_until(ended, max(deadline - time.monotonic(), 0.5))
+    part = session.link.trace().stream(twin)
+    return part if part.of(Finished) else None
+
+
+def _account(main: Trace, base: Stage, ground: Ground) -> Experiment:
+    """Whether the charges seen add up to the score reported; without that nothing positional is decided."""
+    data = {"stages": passive.stage_list(main, ground), "how": base.how, "charges": len(base.places)}
+    if main.cut:
+        return Experiment("trace", Holds.UNDECIDED, f"the trace is cut: {main.cut}", data)
+    if not base.explained:
+        return Experiment("trace", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
+    return Experiment(
+        "trace", Holds.HOLDS, f"{len(base.places)} charges add up to the score ({base.how})", data
+    )
+
+
+def _with_replay(experiment: Experiment) -> Experiment:
+    """Name a violation by its content, so that a rerun of the same head finds it under the same name."""
+    if experiment.result is not Holds.VIOLATED:
+        return experiment
+    key = json.dumps([experiment.name, experiment.data.get("counterexample")], sort_keys=True, default=str)
+    return replace(experiment, replay=f"{experiment.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}")

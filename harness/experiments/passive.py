@@ -1,0 +1,204 @@
+"""What the trace alone shows: order of charge and update, second charges, bytes, structure."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.events import Charged, FileRead, FileWritten, Reached, Snapshot, Stepped, Weights
+from harness.experiments.bench import Ground
+from harness.experiments.stages import Stage, stages
+from harness.record import Experiment, Holds
+from harness.trace import Trace
+
+TAIL = 4096
+"""Places at the end of the stream that windows shorter than the stride may charge again."""
+BYTE_SLACK = 0.004
+"""Relative: what rounding of the printed bits per byte and odd first tokens may make of the denominator."""
+
+
+def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
+    """Charges of positions that an optimizer had descended on before, in the stage that counts."""
+    learned = _learned(main, _entry(main))
+    places, _, when = base.first()
+    late = np.array([learned.get(int(p), 1 << 62) < w for p, w in zip(places, when, strict=True)], bool)
+    data: dict[str, Any] = {"charged": len(places), "after_update": int(late.sum()), "learned": len(learned)}
+    if not base.explained:
+        return Experiment("order", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
+    if not late.any():
+        return Experiment("order", Holds.HOLDS, "no position is charged after an update on itself", data)
+    data["counterexample"] = {
+        "place": int(places[late][0]),
+        "updated": learned[int(places[late][0])],
+        "charged": int(when[late][0]),
+    }
+    told = f"{late.sum()} of {len(places)} positions are charged after an optimizer step on their own loss"
+    if prefix.result is Holds.VIOLATED:
+        return Experiment(
+            "order", Holds.VIOLATED, told + ", and earlier charges depend on later tokens", data
+        )
+    if prefix.result is Holds.HOLDS:
+        return Experiment(
+            "order",
+            Holds.HOLDS,
+            told + ", but no charge depends on a later token: the update was discarded",
+            data,
+        )
+    return Experiment("order", Holds.UNDECIDED, told, data)
+
+
+def entered_at_artifact(trace: Trace) -> bool:
+    """Whether the snapshot that waits was taken as the artifact was read back."""
+    snapshots = trace.of(Snapshot)
+    return bool(snapshots) and snapshots[-1][1].reason.startswith("artifact")
+
+
+def _entry(trace: Trace) -> int:
+    snapshots = trace.of(Snapshot)
+    return snapshots[-1][0] if snapshots else -1
+
+
+def _learned(trace: Trace, since: int) -> dict[int, int]:
+    """The first optimizer step on each validation position, by event number."""
+    found: dict[int, int] = {}
+    for number, step in trace.of(Stepped):
+        if number > since:
+            for place in step.where().tolist():
+                found.setdefault(place, number)
+    return found
+
+
+def passes(base: Stage, length: int) -> Experiment:
+    """Positions charged more than once in the number reported, apart from the tail."""
+    places, counts = np.unique(base.places[base.places >= 0], return_counts=True)
+    body = counts[places < length - min(TAIL, length // 8)]
+    twice = int((body > 1).sum())
+    data = {
+        "positions": len(places),
+        "charged_twice": twice,
+        "charged_twice_in_the_tail": int((counts > 1).sum()) - twice,
+    }
+    if not base.explained:
+        return Experiment("passes", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
+    if twice > 0.05 * max(len(body), 1):
+        return Experiment("passes", Holds.VIOLATED, f"{twice} positions enter the score more than once", data)
+    return Experiment(
+        "passes", Holds.HOLDS, f"{len(places)} positions, each charged once before the tail", data
+    )
+
+
+def denominator(base: Stage, ground: Ground) -> Experiment:
+    """Compare the bytes behind val_loss / val_bpb with those the charged tokens decode to."""
+    loss, bpb = base.report.val_loss, base.report.val_bpb
+    if ground.byte_counts is None or not loss or not bpb:
+        return Experiment("bytes", Holds.UNDECIDED, "loss, bits per byte and byte table are not all known")
+    implied = loss / math.log(2) / bpb
+    known = base.places[base.places >= 0]
+    whole = not base.explained or not len(known)
+    actual = _bytes_per_token(ground.byte_counts[1:] if whole else ground.byte_counts[known])
+    everything = _bytes_per_token(ground.byte_counts[1:])
+    nearest = min((actual, everything), key=lambda v: abs(implied / v - 1))
+    data = {"implied_bytes_per_token": implied, "actual_bytes_per_token": actual, "ratio": implied / nearest}
+    off = abs(implied / nearest - 1)
+    told = f"the score divides by {implied:.4f} bytes a token; the tokens decode to {nearest:.4f}"
+    if off <= BYTE_SLACK:
+        return Experiment("bytes", Holds.HOLDS, told, data)
+    if off <= 5 * BYTE_SLACK or (whole and off <= 0.04) or implied < nearest:
+        return Experiment("bytes", Holds.UNDECIDED, told, data)
+    return Experiment("bytes", Holds.VIOLATED, told, data)
+
+
+def _bytes_per_token(counts: NDArray[np.int64]) -> float:
+    return float(counts.mean()) if len(counts) else math.nan
+
+
+def independence(plain: Trace, noisy: Trace | None) -> Experiment:
+    """Other validation tokens from the start: the weights that are evaluated must be the same."""
+    if noisy is None:
+        return Experiment("independence", Holds.NOT_RUN, "there is no run on other validation tokens")
+    ours, theirs = _weights(plain), _weights(noisy)
+    files = _written(plain), _written(noisy)
+    common = sorted(set(files[0]) & set(files[1]))
+    differ = [name for name in common if files[0][name] != files[1][name]]
+    data: dict[str, Any] = {
+        "artifacts": common,
+        "artifacts_that_differ": differ,
+        "weights": ours,
+        "weights_on_noise": theirs,
+    }
+    data |= {"updates_on_validation": _updates_before_entry(plain)}
+    if not common and ours is None:
+        return Experiment("independence", Holds.UNDECIDED, "no artifact was seen", data)
+    if ours is not None and ours == theirs:
+        return Experiment(
+            "independence",
+            Holds.HOLDS,
+            "other validation tokens leave the evaluated weights as they are",
+            data,
+        )
+    if ours is None and not differ:
+        return Experiment(
+            "independence", Holds.HOLDS, "other validation tokens leave the artifact as it is", data
+        )
+    if ours is None or theirs is None:
+        return Experiment(
+            "independence", Holds.UNDECIDED, f"{', '.join(differ)} depends on the validation tokens", data
+        )
+    return Experiment(
+        "independence", Holds.VIOLATED, "the weights that are evaluated depend on the validation tokens", data
+    )
+
+
+def _weights(trace: Trace) -> str | None:
+    """Digest of the parameters at the first charge after the artifact was read back."""
+    entry = [n for n, s in trace.of(Snapshot) if s.reason.startswith("artifact")]
+    later = [w.digest for n, w in trace.of(Weights) if entry and n > entry[-1]]
+    return later[0] if later else None
+
+
+def _written(trace: Trace) -> dict[str, str]:
+    read = {event.path.rpartition("/")[2] for _, event in trace.of(FileRead) if event.role == "artifact"}
+    return {e.path: e.sha256 for _, e in trace.of(FileWritten) if e.path.rpartition("/")[2] in read}
+
+
+def _updates_before_entry(trace: Trace) -> int:
+    entry = _entry(trace)
+    return sum(1 for n, s in trace.of(Stepped) if n < entry and s.positions)
+
+
+def budget(main: Trace) -> Experiment:
+    """What runs where, by structure: training data touched after training, or during evaluation."""
+    steps = [n for n, s in main.of(Stepped) if not s.positions]
+    entry = _entry(main)
+    trained = max(steps, default=-1)
+    reads = [(n, e.path) for n, e in main.of(FileRead) if e.role == "training"]
+    reached = [e.target for n, e in main.of(Reached) if e.kind == "socket.connect"]
+    data: dict[str, Any] = {
+        "training_steps": len(steps),
+        "training_reads_after_training": sum(1 for n, _ in reads if trained < n < entry),
+        "training_reads_in_evaluation": [p for n, p in reads if 0 <= entry < n and n > trained],
+        "validation_charges_before_artifact": sum(1 for n, _ in main.of(Charged) if n < entry),
+        "updates_in_evaluation": sum(1 for n, s in main.of(Stepped) if n > entry and s.positions),
+        "connections": reached,
+    }
+    if data["training_reads_in_evaluation"]:
+        return Experiment("budget", Holds.VIOLATED, "training shards are opened during evaluation", data)
+    told = "no training shard is opened after the artifact is read back"
+    return Experiment("budget", Holds.HOLDS if entry >= 0 else Holds.UNDECIDED, told, data)
+
+
+def stage_list(main: Trace, ground: Ground) -> list[dict[str, Any]]:
+    """Every score reported, for the record: line, explained or not, charges."""
+    return [
+        {
+            "line": s.report.line,
+            "explained": s.explained,
+            "how": s.how,
+            "charges": len(s.places),
+            "computed": len(s.computed),
+        }
+        for s in stages(main, ground)
+    ]

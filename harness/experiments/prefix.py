@@ -1,0 +1,118 @@
+"""Prefix invariance: a charge made before x_t was charged must not know x_t.
+
+"Before" is the order of charging, which need not be the order of the stream: documents may be
+scored in any fixed order. Within one charge (a batch), places left of the first change count as
+before. Arithmetic on one thread is deterministic, so a legal scorer's charges are equal to the last
+bit; what differs by less than ``ROUNDING`` is put down to kernels that round by shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.experiments.bench import Ground, Tokens
+from harness.experiments.stages import Stage
+
+ROUNDING = 1e-4
+"""Nats. Single-precision kernels differ by some 1e-6 when shapes differ; offenders move by 1e-3 and more."""
+SEED = 41
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What a change of the tokens at ``changed`` did to the charges made before.
+
+    ``compared`` charges were compared; ``moved`` of them moved at all, ``clear`` by more than
+    ``ROUNDING``; ``largest`` in nats; ``example`` is (place, before, after) of the largest.
+    ``reached`` says that a changed token was charged in its changed form.
+    """
+
+    changed: tuple[int, ...]
+    compared: int
+    moved: int
+    clear: int
+    largest: float
+    example: tuple[int, float, float] | None
+    reached: bool
+
+    @property
+    def proves(self) -> bool:
+        """Whether this alone shows dependence on the future."""
+        return self.reached and self.clear > 0 and (self.clear >= 3 or self.largest > 10 * ROUNDING)
+
+
+def tail_change(ground: Ground, start: int, seed: int = SEED) -> Tokens:
+    """Replace every ordinary token from place ``start`` on by noise."""
+    noise = np.random.default_rng([seed, start]).choice(ground.ordinary, len(ground.tokens))
+    later = np.arange(len(ground.tokens)) >= start
+    return np.where(later & np.isin(ground.tokens, ground.ordinary), noise, ground.tokens).astype(np.int64)
+
+
+def single_change(ground: Ground, place: int, seed: int = SEED) -> Tokens:
+    """Replace the ordinary token nearest after ``place`` by another one."""
+    ordinary = np.flatnonzero(np.isin(ground.tokens, ground.ordinary))
+    at = int(ordinary[min(int(np.searchsorted(ordinary, place)), len(ordinary) - 1)])
+    others = ground.ordinary[ground.ordinary != ground.tokens[at]]
+    changed = ground.tokens.copy()
+    changed[at] = np.random.default_rng([seed, at]).choice(others)
+    return changed
+
+
+def compare(base: Stage, probe: Stage, old: Tokens, new: Tokens) -> Shift:
+    """Compare the charges of two runs of one stage that differ in the validation tokens."""
+    changed = np.flatnonzero(old != new)
+    before, nats = _before(base, changed)
+    reached = bool(np.isin(probe.places, changed).any())
+    after = _match(base, probe, before)
+    same = np.isfinite(after)
+    delta = np.abs(after[same] - nats[same])
+    places = base.places[before][same]
+    example = None
+    if len(delta) and delta.max() > 0:
+        top = int(delta.argmax())
+        example = (int(places[top]), float(nats[same][top]), float(after[same][top]))
+    return Shift(
+        tuple(changed[:8].tolist()),
+        len(delta),
+        int((delta > 0).sum()),
+        int((delta > ROUNDING).sum()),
+        float(delta.max()) if len(delta) else 0.0,
+        example,
+        reached,
+    )
+
+
+def _before(base: Stage, changed: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Indices and nats of the charges made before any changed position was charged."""
+    hit = np.isin(base.places, changed)
+    if not hit.any():
+        return np.empty(0, np.int64), np.empty(0)
+    moment = base.order[hit].min()
+    left = base.places < changed.min()
+    known = base.places >= 0
+    chosen = np.flatnonzero(known & ((base.order < moment) | ((base.order == moment) & left)) & ~hit)
+    return chosen, base.nats[chosen]
+
+
+def _match(base: Stage, probe: Stage, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The probe's nats for the same place and the same occurrence of it; NaN where there is none."""
+    table: dict[tuple[int, int], float] = {}
+    for place, turn, value in zip(
+        probe.places.tolist(), _turns(probe.places), probe.nats.tolist(), strict=True
+    ):
+        table[place, turn] = value
+    turns = _turns(base.places)
+    return np.array([table.get((int(base.places[i]), turns[i]), np.nan) for i in chosen])
+
+
+def _turns(places: NDArray[np.int32]) -> list[int]:
+    """How often each place was charged before, for every charge."""
+    seen: dict[int, int] = {}
+    turns = []
+    for place in places.tolist():
+        turns.append(seen.get(place, 0))
+        seen[place] = turns[-1] + 1
+    return turns

@@ -1,0 +1,204 @@
+"""Cut a trace into stages, one for each score reported, and explain the score by its charges.
+
+A stage is what happened between two reports. Its score is explained when the losses that entered
+some total have the reported mean; only then do the charges found count as the record of the score.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.events import Charged, Reported
+from harness.experiments.bench import Ground
+from harness.probes.reports import precision
+from harness.trace import Trace
+
+RELATIVE = 3e-5
+"""Rounding of single-precision accumulation, relative to the loss."""
+_MOST_GROUPS = 5
+_TOTALS = ("sum", "numpy_sum", "item")
+
+Numbered = tuple[int, Charged]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One reported score and the charges behind it, in the order in which they were made.
+
+    ``places``, ``nats`` and ``order`` are parallel; ``order`` is the number of the event in which the
+    position's loss was computed. ``explained`` says that their mean is the reported loss;
+    ``computed`` is every position whose loss was computed at all, charged or not.
+    """
+
+    report: Reported
+    number: int
+    places: NDArray[np.int32]
+    nats: NDArray[np.float64]
+    order: NDArray[np.int64]
+    explained: bool
+    how: str
+    computed: NDArray[np.int32]
+
+    def times(self) -> int:
+        """How often the most charged position is charged."""
+        known = self.places[self.places >= 0]
+        return int(np.unique(known, return_counts=True)[1].max()) if len(known) else 0
+
+    def first(self) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
+        """Places, nats and order of the first charge of every position, in charging order."""
+        _, at = np.unique(self.places, return_index=True)
+        at = np.sort(at[self.places[at] >= 0])
+        return self.places[at], self.nats[at], self.order[at]
+
+
+def stages(trace: Trace, ground: Ground | None = None) -> list[Stage]:
+    """All stages of one process's trace, in order; reports that repeat the last are merged."""
+    byte_counts = None if ground is None else ground.byte_counts
+    found: list[Stage] = []
+    charges: list[Numbered] = []
+    for stamped in trace.events:
+        if isinstance(stamped.event, Charged):
+            charges.append((stamped.number, stamped.event))
+        elif isinstance(stamped.event, Reported) and _has_score(stamped.event):
+            if charges:
+                found.append(_stage(stamped.event, stamped.number, charges, byte_counts))
+                charges = []
+            elif not found or not _repeats(found[-1].report, stamped.event):
+                found.append(_empty(stamped.event, stamped.number))
+    return found
+
+
+def final(trace: Trace, ground: Ground | None = None) -> Stage | None:
+    """The last stage: the score that stands when the script ends."""
+    found = stages(trace, ground)
+    return found[-1] if found else None
+
+
+def _has_score(report: Reported) -> bool:
+    value = report.val_loss if report.val_loss is not None else report.val_bpb
+    return value is not None and math.isfinite(value)
+
+
+def _repeats(one: Reported, two: Reported) -> bool:
+    pairs = ((one.val_loss, two.val_loss), (one.val_bpb, two.val_bpb))
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return all(abs(a - b) <= 6e-4 * max(abs(a), 1.0) for a, b in known)
+
+
+def _empty(report: Reported, number: int) -> Stage:
+    none = np.empty(0, np.int32)
+    return Stage(report, number, none, np.empty(0), np.empty(0, np.int64), False, "no charges seen", none)
+
+
+def _stage(
+    report: Reported, number: int, charges: list[Numbered], byte_counts: NDArray[np.int64] | None
+) -> Stage:
+    computed = np.unique(np.concatenate([c.where() for _, c in charges]))
+    charges = _without_echoes(charges)
+    for how, chosen in _candidates(charges):
+        places, nats, order = _flat(chosen)
+        if _explains(report, places, nats, byte_counts):
+            order = _computed_order(charges, places, order)
+            return Stage(report, number, places, nats, order, True, how, computed[computed >= 0])
+    fallback = [n for n in charges if n[1].via in _TOTALS] or charges
+    return Stage(
+        report, number, *_flat(fallback), False, "the charges do not add up", computed[computed >= 0]
+    )
+
+
+def _without_echoes(charges: list[Numbered]) -> list[Numbered]:
+    """Drop a charge that repeats the one before it at the same site (a sum, then a mean, of one array)."""
+    kept: list[Numbered] = []
+    for number, charge in charges:
+        last = kept[-1][1] if kept else None
+        if last is None or (last.site, last.positions, last.nats) != (
+            charge.site,
+            charge.positions,
+            charge.nats,
+        ):
+            kept.append((number, charge))
+    return kept
+
+
+def _candidates(charges: list[Numbered]) -> Iterator[tuple[str, list[Numbered]]]:
+    """Sets of charges that may make up the total, likeliest first."""
+    groups: dict[tuple[str, str], list[Numbered]] = {}
+    for numbered in charges:
+        groups.setdefault((numbered[1].via, numbered[1].site), []).append(numbered)
+    totals = [k for k in groups if k[0] in _TOTALS][:_MOST_GROUPS]
+    for size in (1, len(totals), *range(2, len(totals))):
+        for keys in itertools.combinations(totals, size):
+            chosen = sorted(itertools.chain(*(groups[k] for k in keys)), key=lambda n: n[0])
+            yield " + ".join(f"{via} at {site}" for via, site in keys), chosen
+            yield "last pass of " + " + ".join(site for _, site in keys), _last_pass(chosen)
+    for via in ("cross_entropy", "gather"):
+        chosen = [n for n in charges if n[1].via == via]
+        if chosen:
+            yield f"every {via}", chosen
+            yield f"last pass of {via}", _last_pass(chosen)
+    for key, chosen in groups.items():
+        if key[0] not in _TOTALS:
+            yield f"{key[0]} at {key[1]}", chosen
+
+
+def _last_pass(charges: list[Numbered]) -> list[Numbered]:
+    """The charges since most positions of a charge were last seen for the first time again."""
+    seen: set[int] = set()
+    start = 0
+    for at, (_, charge) in enumerate(charges):
+        places = set(charge.where().tolist()) - {-1}
+        if len(places & seen) > 0.5 * len(places) and len(seen) > 4 * len(places):
+            start, seen = at, set()
+        seen |= places
+    return charges[start:]
+
+
+def _flat(charges: list[Numbered]) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
+    places = np.concatenate([c.where() for _, c in charges])
+    nats = np.concatenate([c.losses() for _, c in charges])
+    order = np.concatenate([np.full(len(c.where()), n, np.int64) for n, c in charges])
+    if len(nats) and (nats <= 0).all():
+        nats = -nats
+    charged = (places >= 0) | (nats != 0)
+    return places[charged], nats[charged], order[charged]
+
+
+def _explains(
+    report: Reported,
+    places: NDArray[np.int32],
+    nats: NDArray[np.float64],
+    byte_counts: NDArray[np.int64] | None,
+) -> bool:
+    known = places >= 0
+    if not known.any() or known.mean() < 0.9:
+        return False
+    if report.val_loss is not None:
+        slack = precision(report.line, "val_loss") + RELATIVE * abs(report.val_loss)
+        means = (nats.mean(), nats[known].mean())
+        return any(abs(float(mean) - report.val_loss) <= slack for mean in means)
+    if report.val_bpb is None or byte_counts is None:
+        return False
+    total = byte_counts[places[known]].sum()
+    bpb = float(nats[known].sum()) / math.log(2) / max(int(total), 1)
+    return abs(bpb - report.val_bpb) <= 0.01 * report.val_bpb
+
+
+def _computed_order(
+    charges: list[Numbered], places: NDArray[np.int32], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Where one total takes (nearly) all, order by when each loss was first computed."""
+    _, counts = np.unique(order, return_counts=True)
+    if counts.max() < 0.9 * len(order):
+        return order
+    when: dict[int, int] = {}
+    for number, charge in charges:
+        if charge.via not in _TOTALS:
+            for place in charge.where().tolist():
+                when.setdefault(place, number)
+    return np.array([when.get(p, n) for p, n in zip(places.tolist(), order.tolist(), strict=True)], np.int64)

@@ -22,17 +22,17 @@ def read(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def assets(style: str, script: str) -> dict[str, Markup | str]:
+def assets(style: str, script: str, images: str = "data:") -> dict[str, Markup | str]:
     """The variables ``css``, ``js`` and ``csp`` of a page. Both files are ours, so they are markup."""
     css, js = read("base.css") + read(style), read(script)
-    return {"css": Markup(css), "js": Markup(js), "csp": policy(css, js)}
+    return {"css": Markup(css), "js": Markup(js), "csp": policy(css, js, images)}
 
 
-def policy(css: str, js: str) -> str:
+def policy(css: str, js: str, images: str = "data:") -> str:
     """A Content-Security-Policy under which exactly this style and this script run, and no request."""
     return (
         f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"img-src {images}; base-uri 'none'; form-action 'none'"
     )
 
 

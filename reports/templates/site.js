@@ -1,0 +1,2 @@
+'use strict';
+for (const block of document.querySelectorAll('pre')) block.tabIndex = 0;

@@ -27,7 +27,7 @@ from harness import launch, needs, outcome, shrink, workspace
 from harness.facade.sources import key
 from harness.headline import claimed_environment
 from harness.record import Experiment, Outcome, RunRecord
-from harness.sandbox import Sandbox
+from harness.sandbox import Sandbox, SandboxRefusedError, choose
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
 from harness.world import Stream
@@ -85,10 +85,12 @@ def run(
     began = time.monotonic()
     if not layers or submission.entry_script is None:
         return RunRecord(Outcome.SKIPPED, "there is no training script")
-    sandbox = Sandbox()
+    try:
+        sandbox = choose(options.no_sandbox)
+    except SandboxRefusedError as refusal:
+        return RunRecord(Outcome.REFUSED, str(refusal))
     session = _Session(submission, tuple(layers), logs, options, sandbox, began + options.seconds)
-    record = session.climb()
-    return record
+    return session.climb()
 
 
 class _Session:
@@ -176,6 +178,7 @@ class _Session:
         plan["probes"] = companion.plan(place) if companion else None
         path = place.root / "plan.json"
         path.write_text(json.dumps(plan), encoding="utf-8")
+        workspace.open_to_all(place.root)
         job = launch.Job(
             root=place.root,
             cwd=place.cwd,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -153,12 +152,11 @@ def _write_programs(folder: Path) -> None:
         program.chmod(0o755)
 
 
-def readable_by_all(paths: Iterable[Path]) -> None:
-    """Give a tree to the unprivileged user the child runs as."""
-    for root in paths:
-        for folder, _, files in os.walk(root):
-            os.chmod(folder, 0o777)
-            for name in files:
-                path = os.path.join(folder, name)
-                if not os.path.islink(path):
-                    os.chmod(path, 0o777)
+def open_to_all(root: Path) -> None:
+    """Give a tree to the unprivileged user that the child runs as."""
+    for folder, _, files in os.walk(root):
+        os.chmod(folder, 0o777)
+        for name in files:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o777)

@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 import reports
-from checkers import registry
+from checkers import claims, registry
 from checkers.audit import Audit
 from checkers.subject import Subject
 from checkers.verdict import decide
@@ -81,7 +81,8 @@ def audit(submission: Submission, options: Options) -> Audit:
         command=options.command,
         strict=options.strict,
         run=record,
-        claims=book.claims_table(),
+        claims=claims.table(book, record),
+        logs=book,
         seconds=round(time.perf_counter() - started, 3),
     )
 

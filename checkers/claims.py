@@ -1,0 +1,71 @@
+"""What each source claims about one submission, side by side: metadata, README, logs, and our run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.logs import LogBook
+from harness.logs.records import Claim, SizeKind, TimingKind, TrainLog
+from harness.record import RunRecord
+
+_MOST_SEEDS = 12
+
+
+def table(book: LogBook, run: RunRecord | None = None) -> dict[str, dict[str, Any]]:
+    """Map each source to the quantities it gives; losses in nats per token, sizes in bytes.
+
+    ``recomputed`` holds what the submission's own code reported on our small data: it shows that the
+    path ran, and is no reproduction of the score.
+    """
+    sources = {
+        "submission.json": _claimed([c for c in book.claims if c.place.path == book.metadata_path]),
+        "readme": _claimed([c for c in book.claims if c.place.path == book.readme_path]),
+        "log": _logged(book),
+        "recomputed": _reported(run),
+    }
+    return {name: values for name, values in sources.items() if values}
+
+
+def _claimed(claims: list[Claim]) -> dict[str, Any]:
+    whole: dict[str, Any] = {}
+    for claim in claims:
+        if claim.seed is None:
+            whole.setdefault(claim.measure.value, claim.value)
+    seeds = {str(c.seed): c.value for c in claims if c.seed is not None and c.measure.value == "val_bpb"}
+    if seeds:
+        whole["val_bpb by seed"] = dict(list(seeds.items())[:_MOST_SEEDS])
+    return whole
+
+
+def _logged(book: LogBook) -> dict[str, Any]:
+    log = book.headline
+    if log is None:
+        return {}
+    last = next((s for s in reversed(log.finals) if s.bpb is not None), None)
+    values = {
+        "val_bpb": last.bpb if last else None,
+        "val_loss": last.loss if last else None,
+        "bytes_total": next((s.bytes for s in log.sizes if s.kind is SizeKind.TOTAL), None),
+        "train seconds": _longest(log, TimingKind.TRAIN),
+        "eval seconds": _longest(log, TimingKind.EVAL),
+        "val_bpb by seed": _by_seed(book),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _longest(log: TrainLog, kind: TimingKind) -> float | None:
+    return max((t.seconds for t in log.timings if t.kind is kind), default=None)
+
+
+def _by_seed(book: LogBook) -> dict[str, float] | None:
+    seeds = {
+        str(log.seed_value): log.finals[-1].bpb
+        for log in book.finished
+        if log.seed_value is not None and log.finals[-1].bpb is not None
+    }
+    known = {seed: bpb for seed, bpb in seeds.items() if bpb is not None}
+    return dict(list(known.items())[:_MOST_SEEDS]) or None
+
+
+def _reported(run: RunRecord | None) -> dict[str, Any]:
+    return {f"{name} (tiny, on a CPU)": value for name, value in run.reported.items()} if run else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Sequence
@@ -80,9 +81,7 @@ def _write(source: Source, known: set[str], out: Path) -> Path:
         .render(
             title=_title(tokens),
             body=Markup(body),
-            navigation=[
-                (_between(source.page, page_of(p)), n, p == source.path) for p, n in NAVIGATION if p in known
-            ],
+            navigation=_navigation(source, known),
             **assets("site.css", "site.js", images="'self' file: data:"),
         )
     )
@@ -90,6 +89,15 @@ def _write(source: Source, known: set[str], out: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(html, encoding="utf-8")
     return target
+
+
+def _navigation(source: Source, known: set[str]) -> list[tuple[str, str, bool]]:
+    """Link, name and whether it is this page, for each page of the navigation that exists."""
+    return [
+        (_between(source.page, page_of(path)), name, path == source.path)
+        for path, name in NAVIGATION
+        if path in known
+    ]
 
 
 def _parser() -> MarkdownIt:
@@ -118,7 +126,7 @@ def slug(text: str) -> str:
 
 def _anchor_headings(tokens: Sequence[Token]) -> None:
     seen: dict[str, int] = {}
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in itertools.pairwise(tokens):
         if opening.type == "heading_open":
             name = slug(_text(inline))
             count = seen.get(name, 0)
@@ -131,7 +139,7 @@ def _text(inline: Token) -> str:
 
 
 def _title(tokens: Sequence[Token]) -> str:
-    pairs = zip(tokens, tokens[1:], strict=False)
+    pairs = itertools.pairwise(tokens)
     return next((_text(i) for o, i in pairs if o.type == "heading_open"), "golf-audit")
 
 

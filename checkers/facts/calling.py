@@ -8,7 +8,7 @@ from typing import Any
 from checkers.facts.folding import with_bits
 from checkers.facts.heap import Heap
 from checkers.facts.source import Module
-from checkers.facts.state import Frame
+from checkers.facts.state import NEVER, Frame
 from checkers.facts.statements import EXIT
 from checkers.facts.values import (
     NONE,
@@ -16,6 +16,7 @@ from checkers.facts.values import (
     NULL,
     RAW,
     UNKNOWN,
+    Cell,
     Class,
     Env,
     Function,
@@ -29,6 +30,7 @@ from checkers.facts.values import (
     Value,
     flat,
     merge,
+    now,
 )
 
 _DEEPEST = 60  # calls inside calls
@@ -127,8 +129,33 @@ class Calling(Heap):
         env = Env(function.env.module, function.env)
         if function.bound is not None:
             args = [function.bound, *args]
+        key = self._key(function, args, keywords)
+        known = self.remembered.get(key)
+        if known is not None:
+            return self._recalled(known, args, keywords)
         self._bind_arguments(function, env, args, keywords)
-        return self._run(function, env, node)
+        start, events, touched = now(), len(self.events), self.touched
+        self.touched = NEVER
+        result = self._run(function, env, node)
+        if key is not None and self.touched > start and len(self.events) == events and _simple(result):
+            self.remembered[key] = (self.inputs(args, keywords), result)
+        self.touched = min(touched, self.touched)
+        return result
+
+    def _key(self, function: Function, args: list[Value], keywords: dict[str, Value]) -> Any:
+        """What a call's result depends on, but for the sources of its inputs; None when too much."""
+        parts: list[Any] = [function.node, id(function.env), self.version, bool(self.uncertain)]
+        for value in (*args, *keywords.values()):
+            if value.known and not isinstance(value.const, (int, float, str, bool, type(None))):
+                return None
+            parts.append(value.refs)
+            parts.append((type(value.const), value.const) if value.known else None)
+        return (*parts, *keywords)
+
+    def _recalled(self, known: Any, args: list[Value], keywords: dict[str, Value]) -> Value:
+        before, result = known
+        inputs = self.inputs(args, keywords) & ~RAW
+        return _resupplied(result, before, inputs)
 
     def _bind_arguments(
         self, function: Function, env: Env, args: list[Value], keywords: dict[str, Value]
@@ -239,3 +266,27 @@ class Calling(Heap):
         finally:
             self.frames.pop()
             self.module = previous
+
+
+def _simple(value: Value) -> bool:
+    """Whether a result may be handed out again: numbers, or a few of them."""
+    for ref in value.refs:
+        if isinstance(ref, Sequence) and ref.rest is None and ref.items is not None and len(ref.items) < 8:
+            if not all(_simple(i) for i in ref.items):
+                return False
+        elif type(ref) is not Cell and ref is not NULL:
+            return False
+    return True
+
+
+def _resupplied(value: Value, before: int, inputs: int) -> Value:
+    """A remembered result for other inputs: what came from the old ones now comes from the new."""
+    items = next((r.items for r in value.refs if isinstance(r, Sequence)), None)
+    if items is not None:
+        fresh = [_resupplied(i, before, inputs) for i in items]
+        return Value(value.const, value.bits, (Sequence(fresh),))
+    bits = flat(value)
+    nulls = tuple(r for r in value.refs if r is NULL)
+    if bits & before or not value.known:
+        bits = (bits & ~before) | inputs
+    return Value(value.const, bits, nulls)

@@ -203,7 +203,7 @@ class Expressions(State):
         found: Value | None = None
         for ref in base.refs:
             found = merge(found, self._item(base, ref, index, node))
-        return found or NOTHING
+        return with_bits(found or NOTHING, base.bits & ~RAW)
 
     def _plain_item(self, base: Value, index: Value, node: ast.Subscript) -> Value:
         if base.known and index.known and isinstance(base.const, (str, tuple, bytes)):
@@ -211,7 +211,7 @@ class Expressions(State):
                 return Value(base.const[index.const], base.bits)
             except (TypeError, IndexError, ValueError):
                 pass
-        return Value(bits=base.bits | (flat(index) & ~RAW) | self._span(node.slice))
+        return Value(bits=base.bits | (flat(index) & ~RAW) | self._span(node.slice, base.bits))
 
     def _item(self, base: Value, ref: Any, index: Value, node: ast.Subscript) -> Value:
         if isinstance(ref, Sequence):
@@ -224,7 +224,7 @@ class Expressions(State):
             return self._library_item(ref, index, node)
         if isinstance(ref, Instance) and ref.cls and (found := ref.cls.find("__getitem__")):
             return self.call(self._bind(found[0], found[1], Value(refs=(ref,))), [index], {}, node)
-        bits = base.bits | ref.state | (flat(index) & ~RAW) | self._span(node.slice)
+        bits = base.bits | ref.state | (flat(index) & ~RAW) | self._span(node.slice, base.bits | ref.state)
         return Value(bits=bits, refs=(ref,) if isinstance(ref, (Cell, Instance)) else ())
 
     def _library_item(self, ref: Library, index: Value, node: ast.Subscript) -> Value:
@@ -241,15 +241,19 @@ class Expressions(State):
             return ref.items[index.const]
         whole = all_items(ref)
         if isinstance(node.slice, ast.Slice):
+            bits = flat(index) & ~RAW
             if ref.items is not None and isinstance(index.const, slice):
-                return Value(refs=(Sequence(ref.items[index.const], ref.rest),))
-            return Value(
-                bits=flat(index) & ~RAW, refs=(Sequence(None, with_bits(whole, flat(index) & ~RAW)),)
-            )
+                return Value(bits=bits, refs=(Sequence(ref.items[index.const], ref.rest),))
+            return Value(bits=bits, refs=(Sequence(None, with_bits(whole, bits)),))
         return with_bits(whole, flat(index) & ~RAW)
 
-    def _span(self, index: ast.AST) -> int:
-        """Bits for ``[a:]`` and ``[:b]``: two slices cut at the same value do not overlap."""
+    def _span(self, index: ast.AST, base: int | None = None) -> int:
+        """Bits for ``[a:]`` and ``[:b]``: two slices cut at the same value do not overlap.
+
+        Only slices of tokens and of scores matter (``base`` holds the sources of what is sliced).
+        """
+        if base is not None and not base & (RAW | self.scores):
+            return 0
         bits = 0
         for part in index.elts if isinstance(index, ast.Tuple) else [index]:
             if isinstance(part, ast.Slice):
@@ -258,11 +262,12 @@ class Expressions(State):
 
     def _edge(self, side: str, edge: ast.AST | None) -> int:
         value = self.values.get(edge) if edge is not None else None
-        if value is None or isinstance(edge, ast.Constant) or value.const in (0, None):
+        if value is None or value.const in (0, 1, -1, None):
             return 0
-        name = value.const if value.known else id(value)
+        if value.known:
+            return self.bits.bit((side, value.const))
         self.kept.append(value)
-        return self.bits.bit((side, name))
+        return self.bits.bit((side, id(value)))
 
     def _slice(self, node: ast.Slice) -> Value:
         parts = [self.eval(p) if p is not None else None for p in (node.lower, node.upper, node.step)]

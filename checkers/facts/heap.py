@@ -59,6 +59,7 @@ class Heap(Statements):
         ):
             return
         for ref in base.refs:
+            self.touch(ref)
             if isinstance(ref, (Instance, Class)):
                 keep = self.uncertain and name in ref.attrs
                 ref.attrs[name] = merge(ref.attrs[name], value) if keep else value
@@ -72,9 +73,12 @@ class Heap(Statements):
 
     def set_item(self, target: ast.Subscript, value: Value) -> None:
         base, index = self.eval(target.value), self.eval(target.slice)
-        value = with_bits(value, self.charge(target, value))
+        charge = self.charge(target, value)
+        if charge:
+            value = Value(value.const, value.bits & ~self.iterations | charge, value.refs)
         bits = flat(value) | (flat(index) & ~RAW) | self._span(target.slice)
         for ref in base.refs:
+            self.touch(ref)
             if isinstance(ref, Mapping):
                 store(ref, index, value, bool(self.uncertain))
             elif isinstance(ref, Sequence):
@@ -95,6 +99,7 @@ class Heap(Statements):
         wrote = False
         for ref in target.refs:
             if isinstance(ref, Cell) and ref.what != "param":
+                self.touch(ref)
                 ref.state = bits if strong and not self.uncertain else ref.state | bits
                 wrote = True
             elif isinstance(ref, Cell) or (isinstance(ref, Instance) and self.is_model(ref)):
@@ -109,6 +114,7 @@ class Heap(Statements):
 
     def write_parameters(self, ref: Obj, bits: int, node: ast.AST, strong: bool) -> None:
         """Put a value into parameters: an update when it is a gradient, a write when it is data."""
+        self.touch_all()
         kept = self.weights_only(bits)
         objects = parameters_below(Value(refs=(ref,)))
         if bits & GRAD:
@@ -134,6 +140,7 @@ class Heap(Statements):
         bits = self.pending
         if not bits:
             return
+        self.touch_all()
         objects = parameters_below(parameters)
         if not objects:
             objects = parameters_below(Value(refs=tuple(self.forwarded.values())))
@@ -146,6 +153,7 @@ class Heap(Statements):
 
     def load(self, model: Value, bits: int, node: ast.AST) -> None:
         """Replace the state of models by a loaded one."""
+        self.touch_all()
         kept = self.weights_only(bits)
         objects = parameters_below(model)
         if bits & VAL and not bits & self.scores:
@@ -166,6 +174,7 @@ class Heap(Statements):
     def counted(self, node: ast.AST, table: Value, key: int) -> None:
         """A table was incremented at keys with the given sources."""
         objects = [r for r in table.refs if isinstance(r, (Cell, Mapping, Sequence, Instance))]
+        self.touch_all()
         event = self._happened(Did.COUNT, node, key, list(objects))
         bit = self.event_bit(event)
         for obj in objects:

@@ -232,8 +232,9 @@ def _append(machine: Any, use: Use) -> Value | None:
     charge = machine.charge(use.node, Value(bits=machine.content(added)))
     result: Value | None = None
     for ref in use.receiver.refs:
+        machine.touch(ref)
         if isinstance(ref, Sequence):
-            _grow(machine, ref, use.name, with_bits(added, charge))
+            _grow(machine, ref, use.name, added if not charge else Value(bits=machine.content(added) & ~machine.iterations | charge))
             result = NONE
         elif isinstance(ref, Mapping):
             result = _grow_mapping(ref, use, added)

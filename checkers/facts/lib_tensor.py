@@ -228,8 +228,10 @@ def _log(machine: Any, use: Use) -> Value | None:
 def _in_place(machine: Any, use: Use) -> Value:
     target = use.receiver or NOTHING
     bits = machine.inputs(use.args, use.keywords)
-    wrote = machine.in_place(target, bits & ~RAW, use.node)
     charge = machine.charge(use.node, Value(bits=bits))
+    if charge:
+        bits &= ~machine.iterations
+    wrote = machine.in_place(target, bits & ~RAW, use.node)
     if wrote and charge:
         for ref in target.refs:
             ref.state |= charge
@@ -290,10 +292,12 @@ def _increment(machine: Any, use: Use) -> Value:
     key = flat(index)
     bits = machine.inputs(use.args, use.keywords) & ~RAW
     charge = machine.charge(use.node, Value(bits=flat(added)))
-    if key & VAL and not flat(added) & (machine.scores | VAL):
+    if charge:
+        machine.in_place(target, bits & ~machine.iterations | charge, use.node)
+    elif key & VAL and ("add" in use.name or use.name == "at"):
         machine.counted(use.node, target, key)
     else:
-        machine.in_place(target, bits | charge, use.node)
+        machine.in_place(target, bits, use.node)
     return target
 
 

@@ -185,7 +185,7 @@ def _state_dict(machine: Any, use: Use) -> Value | None:
     if use.receiver is None or any(_is_optimizer(r) for r in use.receiver.refs):
         return NOTHING
     mapping = Mapping(machine.loops)
-    mapping.rest = Value(bits=deep(use.receiver) & ~RAW)
+    mapping.rest = Value(bits=machine.weights_only(deep(use.receiver)))
     return Value(refs=(mapping,))
 
 
@@ -202,6 +202,7 @@ def _load_state(machine: Any, use: Use) -> Value | None:
 def _hook(machine: Any, use: Use) -> Value:
     receiver = use.receiver or NOTHING
     for ref in receiver.refs:
+        machine.touch_all()
         if isinstance(ref, Instance) and use.args and len(ref.hooks) < 4:
             ref.hooks.append(use.args[0])
     handle = Instance(None, machine.loops, "hook")
@@ -216,6 +217,7 @@ def _remove(machine: Any, use: Use) -> Value | None:
         if isinstance(ref, Instance) and ref.what == "hook":
             for model in ref.attrs["_of"].refs:
                 if isinstance(model, Instance):
+                    machine.touch_all()
                     model.hooks.clear()
     return NOTHING
 
@@ -233,4 +235,4 @@ def _checkpoint(machine: Any, use: Use) -> Value | None:
 
 @effect("parameters_to_vector")
 def _vector(machine: Any, use: Use) -> Value:
-    return Value(bits=deep(use.operand(0)) & ~RAW)
+    return Value(bits=machine.weights_only(deep(use.operand(0))))

@@ -90,7 +90,7 @@ class Externals(Calling):
     def build(self, use: Use, bits: int) -> Value:
         """An instance of a library's class."""
         instance = Instance(None, self.loops, use.dotted)
-        if ".optim." in use.dotted or use.dotted.startswith("torch.optim"):
+        if "optim" in use.dotted and "lr_scheduler" not in use.dotted and not use.name.endswith("LR"):
             instance.what = "optimizer"
             instance.attrs["_params"] = use.args[0] if use.args else use.keywords.get("params", NOTHING)
         else:

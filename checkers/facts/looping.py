@@ -15,6 +15,7 @@ from checkers.facts.folding import all_items, truthy, with_bits
 from checkers.facts.values import (
     NOTHING,
     NULL,
+    RAW,
     UNKNOWN,
     VAL,
     Instance,
@@ -51,7 +52,7 @@ class Looping(Expressions):
     def _items_of(self, value: Value, ref: Any) -> tuple[list[Value], bool]:
         if isinstance(ref, Sequence):
             if ref.items is not None and ref.rest is None:
-                return [with_bits(i, ref.state) for i in ref.items], True
+                return [with_bits(i, ref.state | value.bits & ~RAW) for i in ref.items], True
             return [with_bits(all_items(ref), value.bits)], False
         if isinstance(ref, Mapping):
             keys = [Value(k, ref.state) for k in ref.items]
@@ -89,6 +90,8 @@ class Looping(Expressions):
         """The iterations to simulate as (number, item); numbers count from 1."""
         numbered = list(enumerate(items, 1))
         if exact:
+            if len(items) > 2 and _alike(items):
+                return [numbered[0], numbered[-1]]
             constants = all(i.known and not isinstance(i.const, str) for i in items)
             if constants or len(items) > _ALL_OF:
                 return numbered if len(numbered) < 3 else [numbered[0], numbered[-1]]
@@ -208,6 +211,12 @@ def spread(item: Value, bit: int) -> Value:
         for r in item.refs
     )
     return Value(item.const, item.bits | bit, refs, item.text)
+
+
+def _alike(items: list[Value]) -> bool:
+    """Whether all items are instances of one class: the layers of a model."""
+    kinds = {(type(r), getattr(r, "cls", None), getattr(r, "what", "")) for i in items for r in i.refs}
+    return len(kinds) == 1 and next(iter(kinds))[0] is Instance and all(len(i.refs) == 1 for i in items)
 
 
 def _either(a: Value, b: Value) -> Value:

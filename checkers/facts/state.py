@@ -19,11 +19,14 @@ from checkers.facts.values import (
     Env,
     Function,
     Library,
+    Obj,
     Value,
     Ways,
+    now,
 )
 
 STEPS = 400_000  # evaluated expressions; a 3,000-line script takes about a tenth
+NEVER = 1 << 62
 LEARNED = ("update", "count", "write")
 
 
@@ -34,7 +37,7 @@ class OutOfSteps(Exception):
 class Frame:
     """One running call."""
 
-    __slots__ = ("env", "function", "owner", "receiver", "returned", "yielded")
+    __slots__ = ("env", "function", "owner", "receiver", "returned", "start", "yielded")
 
     def __init__(
         self, function: ast.AST | None, env: Env, owner: Any = None, receiver: Value | None = None
@@ -44,6 +47,7 @@ class Frame:
         self.owner = owner
         self.receiver = receiver
         self.returned: Value | None = None
+        self.start = now()
         self.yielded: list[Value] = []
 
 
@@ -75,9 +79,13 @@ class State:
         self.doubtful = 0  # depth of those that hang on an undecided setting
         self.pending = 0  # bits of the losses differentiated since the last update
         self.learned = 0  # mask of the bits that stand for learned state
+        self.iterations = 0  # mask of the bits that stand for loop iterations
         self.scores = 0  # mask of the bits that stand for scores
         self.open_settings = 0  # mask of the bits of settings nobody knows
         self.ranked = 0  # depth of branches that hang on the rank
+        self.touched = NEVER  # serial of the oldest object changed by the running call
+        self.version = 0  # counts the changes of objects that outlive the frame that made them
+        self.remembered: dict[Any, Any] = {}  # results of calls that changed nothing
         self.stepped = False  # an update followed the last backward pass
         self.sources: dict[str, str] = {}  # where each setting that was read comes from
         self.forwarded: dict[int, Any] = {}  # models run since the last update
@@ -96,6 +104,18 @@ class State:
         if value is None:
             value = self._libraries[dotted] = Value(refs=(Library(dotted),))
         return value
+
+    def touch(self, obj: Obj) -> None:
+        """An object is about to change. What was remembered of calls that saw it may no longer hold."""
+        serial = obj.serial
+        self.touched = min(self.touched, serial)
+        if serial < self.frames[-1].start:
+            self.version += 1
+
+    def touch_all(self) -> None:
+        """Many objects are about to change."""
+        self.touched = 0
+        self.version += 1
 
     def emit(self, kind: Did, node: ast.AST, bits: int, **data: Any) -> Event:
         """Record an event here and now."""
@@ -124,7 +144,9 @@ class State:
 
     def iteration_bit(self, loop: ast.AST, number: int) -> int:
         """The bit of what depends on an iteration of a loop."""
-        return self.bits.bit(("loop", loop, number))
+        bit = self.bits.bit(("loop", loop, number))
+        self.iterations |= bit
+        return bit
 
     def weights_only(self, bits: int) -> int:
         """What remains of bits when they are stored in weights: learned state, not the data itself."""

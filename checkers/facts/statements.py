@@ -212,6 +212,7 @@ class Statements(Looping):
             value = merge(target.names.get(name), value) if name in target.names else value
         target.names[name] = value
         if target is not env:
+            self.touch_all()
             env.names.pop(name, None)
 
     def assign(self, target: ast.AST, value: Value) -> None:
@@ -249,10 +250,13 @@ class Statements(Looping):
         before = self.eval(load)
         after = self.eval(node.value)
         value = self.binary(before, after, type(node.op))
-        value = with_bits(value, self.charge(node, after, before))
+        charge = self.charge(node, after, before)
+        if charge:
+            value = Value(value.const, value.bits & ~self.iterations | charge, value.refs)
         if isinstance(node.target, ast.Subscript):
             self.count(node, node.target, before, after)
-        if before.refs and self.in_place(before, flat(after), node):
+        added = (flat(after) & ~self.iterations | charge) if charge else flat(after)
+        if before.refs and self.in_place(before, added, node):
             value = before
         self.assign(node.target, value)
         return False

@@ -8,10 +8,14 @@ setting), every event (an update, a score) and every loop iteration owns one bit
 from __future__ import annotations
 
 import ast
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
 from checkers.facts.source import Module
+
+
+_SERIAL = itertools.count(1)
 
 
 class _Unknown:
@@ -96,11 +100,12 @@ class Value:
 class Obj:
     """A heap object. ``state`` holds the bits that were written into it."""
 
-    __slots__ = ("birth", "state")
+    __slots__ = ("birth", "serial", "state")
 
     def __init__(self, birth: tuple[Any, ...] = (), state: int = 0) -> None:
         self.birth = birth
         self.state = state
+        self.serial = next(_SERIAL)  # older objects have smaller numbers
 
 
 NOTHING = Value()
@@ -286,6 +291,11 @@ def merge(a: Value | None, b: Value | None) -> Value:
     if (a.const is None) is not (b.const is None):
         refs = (*refs, NULL)
     return Value(const, a.bits | b.bits, refs, a.text or b.text)
+
+
+def now() -> int:
+    """A number between those of the objects made so far and those made from now on."""
+    return next(_SERIAL)
 
 
 def with_const(text: str, bits: int) -> Value:

@@ -1,0 +1,52 @@
+"""From a suspicious node to a finding: place, reach, strength and evidence in one form."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from checkers.facts import Facts, Runs
+from checkers.finding import Evidence, Finding, Kind, Location, Strength
+
+
+def finding(
+    facts: Facts,
+    rule: str,
+    node: ast.AST,
+    message: str,
+    *,
+    caption: str = "",
+    related: Iterable[Location] = (),
+    confidence: float = 0.9,
+    strength: Strength = Strength.CONVICTS,
+    data: dict[str, Any] | None = None,
+) -> Finding:
+    """A static finding at a node. Code that only may run is suspected, never convicted."""
+    reach = facts.reaches(node)
+    if strength is Strength.CONVICTS and reach.runs is not Runs.YES:
+        strength = Strength.SUSPECT
+    return Finding(
+        rule=rule,
+        message=message,
+        where=facts.place(node, caption),
+        evidence=Evidence(Kind.STATIC, message, data or {}),
+        strength=strength,
+        confidence=confidence,
+        related=tuple(related),
+        reach=reach.why,
+    )
+
+
+def numbered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding per place, with ordinals for equal texts so that each has its own fingerprint."""
+    kept: dict[tuple[str, str | None, int, int], Finding] = {}
+    for f in findings:
+        kept.setdefault((f.where.path, f.where.layer, f.where.line, f.where.column), f)
+    seen: dict[str, int] = {}
+    out = []
+    for f in kept.values():
+        number = seen[f.fingerprint] = seen.get(f.fingerprint, -1) + 1
+        out.append(replace(f, ordinal=number))
+    return tuple(out)

@@ -1,0 +1,66 @@
+"""``target-in-cache-key``: a count table read at a key in which the scored token is mixed."""
+
+from __future__ import annotations
+
+import ast
+
+from checkers.facts import UNKNOWN
+from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check
+from checkers.static._charges import Charges, Lookup, charges_of
+from checkers.static._ratios import ratios
+from checkers.static._report import finding, numbered
+from checkers.subject import Subject
+
+RULE = "target-in-cache-key"
+SMALLEST_VOCABULARY = 200  # a shorter range counts n-gram orders
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every table read at a hashed key that flows into a validation charge."""
+    if not any(not m.problem for m in subject.facts.modules):
+        return cannot_tell("no layer of the script could be parsed")
+    charges = charges_of(subject)
+    if not charges.roots:
+        return nothing_to_check("no validation loss is accumulated in the code that runs")
+    found = [_finding(subject, read) for read in target_keyed(charges)]
+    reads = len([r for r in charges.lookups if r.hashed])
+    return examined(len(charges.roots), f"{len(charges.roots)} charges, {reads} hashed reads", numbered(found))
+
+
+def target_keyed(charges: Charges) -> list[Lookup]:
+    """The hashed reads whose key contains the scored token.
+
+    Either a leaf of the key is a copy of the targets of a score, or the read is a joint count: it stands
+    above a read at the context's key in a ratio, and its key has more in it.
+    """
+    hashed = [r for r in charges.lookups if r.hashed and not _over_vocabulary(charges, r)]
+    if not hashed:
+        return []
+    joint = {r.at.node for ratio in ratios(charges) for r in ratio.keyed_by_more()}
+    return [r for r in hashed if r.at.node in joint or any(charges.is_target(leaf) for leaf in r.mix.leaves)]
+
+
+def _over_vocabulary(charges: Charges, read: Lookup) -> bool:
+    """Whether the key is made for every token of the vocabulary, at once or one after the other."""
+    return any(_is_vocabulary(charges, leaf.node) for leaf in read.mix.leaves)
+
+
+def _is_vocabulary(charges: Charges, node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name not in ("arange", "range") or "val" in charges.facts.sources(node):
+        return False
+    bound = charges.facts.constant(node.args[-1] if len(node.args) < 3 else node.args[1])
+    return bound is UNKNOWN or (isinstance(bound, int) and bound >= SMALLEST_VOCABULARY)
+
+
+def _finding(subject: Subject, read: Lookup) -> Finding:
+    facts = subject.facts
+    charged = charges_of(subject).events
+    related = [facts.place(charged[0].node, "charged here")] if charged else []
+    message = (
+        "A table is read at a key that mixes the token being scored with its context, and what is found "
+        "there enters the charged probability."
+    )
+    return finding(facts, RULE, read.at.node, message, caption="read here", related=related, confidence=0.97)

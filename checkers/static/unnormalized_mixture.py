@@ -1,0 +1,83 @@
+"""``unnormalized-mixture``: an expert evaluated at the target only, or divided by a foreign count."""
+
+from __future__ import annotations
+
+import ast
+
+from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check
+from checkers.static._charges import Charges, Lookup, charges_of
+from checkers.static._ratios import Ratio, is_sum, ratios
+from checkers.static._report import finding, numbered
+from checkers.static._trace import At
+from checkers.static.target_in_cache_key import target_keyed
+from checkers.subject import Subject
+
+RULE = "unnormalized-mixture"
+_NORMALIZERS = frozenset({"softmax", "log_softmax", "cross_entropy", "logsumexp", "normalize"})
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every table read that flows into a validation charge, and at how it was normalized."""
+    if not any(not m.problem for m in subject.facts.modules):
+        return cannot_tell("no layer of the script could be parsed")
+    charges = charges_of(subject)
+    if not charges.roots:
+        return nothing_to_check("no validation loss is accumulated in the code that runs")
+    found: list[Finding] = []
+    if charges.lookups:
+        divisions = [r for r in ratios(charges) if not r.summed and not _normalized_later(charges, r)]
+        found += [_keyed(subject, read) for read in target_keyed(charges)]
+        found += [_foreign(subject, r) for r in divisions if _counts_of_candidates(r)]
+        found += [_target_only(subject, read) for r in divisions for read in _entries_of_target(charges, r)]
+    looked_at = f"{len(charges.roots)} charges, {len(charges.lookups)} table reads"
+    return examined(len(charges.roots), looked_at, numbered(found))
+
+
+def _counts_of_candidates(ratio: Ratio) -> bool:
+    """A hashed joint count above a count read at another key."""
+    return bool(ratio.keyed_by_more())
+
+
+def _entries_of_target(charges: Charges, ratio: Ratio) -> list[Lookup]:
+    """Reads of a dictionary at the target itself: one entry of an expert nobody evaluates elsewhere."""
+    return [r for r in ratio.above if not r.hashed and any(charges.is_target(leaf) for leaf in r.mix.leaves)]
+
+
+def _normalized_later(charges: Charges, ratio: Ratio) -> bool:
+    """Whether what the ratio flows into is normalized over the vocabulary before it is charged."""
+    for at in charges.trace.path(ratio.at):
+        node = at.node
+        name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+        if name in _NORMALIZERS:
+            return True
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and node is not ratio.at.node:
+            if any(is_sum(p.node) for p in charges.tracer.trace([At(node.right, at.calls)], charges.neural, most=200)):
+                return True
+    return False
+
+
+def _keyed(subject: Subject, read: Lookup) -> Finding:
+    message = (
+        "The expert is asked for the target's entry alone, in a hashed table: what it would give the other "
+        "tokens is never computed, and the entries that share buckets do not sum to one."
+    )
+    return finding(subject.facts, RULE, read.at.node, message, caption="evaluated for the target only", confidence=0.95)
+
+
+def _foreign(subject: Subject, ratio: Ratio) -> Finding:
+    below = [subject.facts.place(r.at.node, "the divisor") for r in ratio.below[:1]]
+    message = (
+        "A count of context and token is divided by a separate count of the context. In hashed tables that is not "
+        "the sum of the candidates' counts, so the quotients over the vocabulary exceed one."
+    )
+    return finding(
+        subject.facts, RULE, ratio.at.node, message, caption="divided here", related=below, confidence=0.95
+    )
+
+
+def _target_only(subject: Subject, read: Lookup) -> Finding:
+    message = (
+        "The expert is evaluated at the target only: its probability for the other tokens is never computed, and the "
+        "blend is not renormalized over the vocabulary."
+    )
+    return finding(subject.facts, RULE, read.at.node, message, caption="the target's entry", confidence=0.9)

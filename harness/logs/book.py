@@ -34,6 +34,7 @@ class LogBook:
     readme_path: str | None = None
     log_paths: tuple[str, ...] = ()
     problems: tuple[Place, ...] = ()
+    crashes: tuple[Place, ...] = ()  # tracebacks in logs that hold no run at all
 
     @cached_property
     def finished(self) -> tuple[TrainLog, ...]:
@@ -70,6 +71,8 @@ class LogBook:
         order = {"val_bpb": 0, "val_bpb_mean": 1, "mean_val_bpb": 1, "val_bpb_exact": 2}
         if top:
             return min(top, key=lambda c: order.get(c.key.lower(), 9))
+        if self.metadata is not None and self.metadata.get("val_bpb", 0) is None:
+            return None  # left open on purpose: numbers in the prose are somebody else's
         return next((c for c in whole if c.place.path == self.readme_path), None)
 
 
@@ -101,6 +104,7 @@ def read(submission: Submission, layers: tuple[Layer, ...] = ()) -> LogBook:
         readme_path=readme_path,
         log_paths=paths,
         problems=tuple(reader.problems),
+        crashes=tuple(reader.crashes),
     )
 
 
@@ -119,6 +123,7 @@ class _Reader:
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self.problems: list[Place] = []
+        self.crashes: list[Place] = []
 
     def _text(self, entry: FileEntry) -> str:
         try:
@@ -131,10 +136,12 @@ class _Reader:
         found: list[TrainLog] = []
         paths: list[str] = []
         for entry in [e for e in entries if _may_be_log(e.path)][:_MOST_FILES]:
-            runs = trainlog.parse(entry.path, self._text(entry))
+            runs, crashes = trainlog.parse(entry.path, self._text(entry))
             if runs:
                 found.extend(runs)
                 paths.append(entry.path)
+            else:
+                self.crashes.extend(crashes[:1])
         return tuple(found), tuple(paths)
 
     def metadata(

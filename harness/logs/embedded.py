@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 _RULE = re.compile(r"={60,}\s*$")
 _PYTHON = re.compile(r"\s*(?:import |from \w[\w.]* import |def |class |exec\(|import\w*,)")
+_RESULT = re.compile(
+    r"(?:step:\d|\d+/\d+ (?:train|val)_|Running Python|model_params:\d|train_loader:|val_bpb:enabled|W\d{4} )"
+)
 _HEADER_LINES = 4000  # a run's banner is searched this deep below the script
 
 
@@ -28,7 +31,19 @@ def find(lines: list[str]) -> Embedded | None:
             offset = _skip_banner(block)
             return Embedded("\n".join(block[offset:]), start + offset, stop)
         start = stop + 1
-    return None
+    return _unruled(lines)
+
+
+def _unruled(lines: list[str]) -> Embedded | None:
+    """A script printed at the top without a rule below it ends where the first result line stands."""
+    if not any(_PYTHON.match(line) for line in lines[:120]):
+        return None
+    stop = next((i for i, line in enumerate(lines) if _RESULT.match(line)), 0)
+    block = lines[:stop]
+    if sum(1 for line in block if _PYTHON.match(line)) < 10:
+        return None
+    offset = _skip_banner(block)
+    return Embedded("\n".join(block[offset:]), offset, stop)
 
 
 def _looks_like_source(block: list[str]) -> bool:

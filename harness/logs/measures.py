@@ -26,7 +26,7 @@ _VALIDATION_STEP = re.compile(
 _RUNNING = re.compile(
     r"%\]|\[\d+/\d+\]|(?:chunk|batch|epoch|iter|phase)s?[ :=\[]*\d+\s*/\s*\d|running|progress|pass[ _]?1\b"
     r"|improvement|delta|\bgain|baseline|champion|record:|target:|windows? \d+/|early.?stop|\bvs\b|best_ckpt"
-    r"|est_|expected|estimate|calibrat|swa_?probe|cold\]|warm\]",
+    r"|\best_|expected|estimate|calibrat|swa_?probe|cold\]|warm\]",
     re.IGNORECASE,
 )
 _TRAIN_STEP = re.compile(
@@ -94,7 +94,7 @@ def eval_seconds(line: str) -> float | None:
     return float(found[1]) / (1000.0 if found[2] == "ms" else 1.0)
 
 
-_BYTES = r"[:=]?\s*(\d{1,3}(?:[,_]\d{3})+|\d{4,12})\s*(?:bytes?\b|B\b|$|\()"
+_BYTES = r"[:=]?\s*(\d{1,3}(?:[,_]\d{3})+|\d{4,12})\s*(?:bytes?\b|B\b|$|\(|/\s?16)"
 _SIZES: tuple[tuple[re.Pattern[str], SizeKind], ...] = tuple(
     (re.compile(pattern + _BYTES, re.IGNORECASE), kind)
     for pattern, kind in (
@@ -143,10 +143,15 @@ _TIMINGS: tuple[tuple[re.Pattern[str], TimingKind, float], ...] = tuple(
         ),
         (r"training (?:complete|done|finished)(?: in|:)\s*([\d.]+)\s*s\b", TimingKind.TRAIN, 1.0),
         (r"training_seconds\s*[:=]\s*([\d.]+)", TimingKind.TRAIN, 1.0),
+        (
+            r"ttt\S*\s*done(?! val_).{0,40}?(?:elapsed|total_time|\bin)[=: ]\s*([\d.]+)\s*s\b",
+            TimingKind.ADAPTATION,
+            1.0,
+        ),
         (r"ttt eval time\s*[:=]\s*([\d.]+)\s*s\b", TimingKind.EVAL, 1.0),
     )
 )
-_TIMING_HINT = re.compile(r"eval.?time|gptq|effective=|training", re.IGNORECASE)
+_TIMING_HINT = re.compile(r"eval.?time|gptq|effective=|training|done", re.IGNORECASE)
 
 
 def timings(line: str, place: Place) -> Iterator[Timing]:

@@ -103,6 +103,8 @@ def _claims(
 
 def _claim(name: str, key: str, value: Any, place: Place, seed: int | None) -> Iterator[Claim]:
     """A number under a known key; a bare number under a seed's own key is that seed's score."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,12}(?:\.\d{1,17})?", value.strip()):
+        value = float(value) if "." in value else int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
         return
     digits = len(repr(value).partition(".")[2]) if isinstance(value, float) else 0

@@ -42,6 +42,7 @@ class TimingKind(StrEnum):
     TRAIN = "train"  # the clock of the training loop when it stopped
     EVAL = "eval"  # one evaluation
     EVAL_TOTAL = "eval_total"  # all evaluation, as the log itself sums it
+    ADAPTATION = "adaptation"  # test-time training that ends before a score is printed
     CALIBRATION = "calibration"  # GPTQ Hessians or activation statistics
     RESERVE = "reserve"  # training time given up for calibration
     LIMIT = "limit"  # when the training loop meant to stop

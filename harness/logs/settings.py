@@ -10,7 +10,7 @@ from harness.logs.records import Place, Setting
 _WHOLE = re.compile(r"\s*([A-Za-z_]\w{0,60})\s*[:=]\s+(\S.{0,400}?)\s*$")
 _PAIR = re.compile(r"(?<![\w.:/])([A-Za-z_]\w{0,60})[:=]([^\s,;|:=][^\s,;|]{0,200})")
 _MEASURED = re.compile(r"loss[:=]|bpb[:=]|train_time|step_avg|elapsed|tok/s")
-_SPELLINGS = {"tokens": "val_tokens", "ws": "world_size", "gpus": "world_size", "world size": "world_size"}
+_SEED = re.compile(r"\bseed(?:\s*[=:]\s*|\s+)(\d{1,10})\b", re.IGNORECASE)
 _WORLD = re.compile(r"\bworld size\s*[:=]\s*(\d+)", re.IGNORECASE)
 _VAL_TOKENS = re.compile(
     r"val_loader:.*\btokens:(\d+)|\bval(?:idation)?[ _]tokens\s*[:=]\s*([\d,_]+)", re.IGNORECASE
@@ -19,8 +19,6 @@ _VAL_TOKENS = re.compile(
 
 def settings_of(line: str, place: Place) -> Iterator[Setting]:
     """Read the settings on one line; result lines and prose give none."""
-    if ":" not in line and "=" not in line:
-        return
     if _MEASURED.search(line):
         return
     yield from _special(line, place)
@@ -36,6 +34,9 @@ def _special(line: str, place: Place) -> Iterator[Setting]:
     tokens = _VAL_TOKENS.search(line)
     if tokens:
         yield Setting("val_tokens", (tokens[1] or tokens[2]).replace(",", "").replace("_", ""), place)
+    seed = _SEED.search(line)
+    if seed:
+        yield Setting("seed", seed[1], place)
     world = _WORLD.search(line)
     if world:
         yield Setting("world_size", world[1], place)

@@ -24,13 +24,15 @@ class _Run:
     sizes: list[Size] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     settings: dict[str, Setting] = field(default_factory=dict)
+    inherited: dict[str, Setting] = field(default_factory=dict)  # printed by an earlier run of the file
     crashes: list[Place] = field(default_factory=list)
     stop: Step | None = None
     last_step: Step | None = None
     finished: bool = False  # a final score was printed
 
     def close(self, last: int) -> TrainLog:
-        seed = self.settings.get("seed")
+        settings = {**self.inherited, **self.settings}
+        seed = settings.get("seed") or _seed_by_name(self.path)
         return TrainLog(
             path=self.path,
             first=self.first,
@@ -39,15 +41,15 @@ class _Run:
             scores=tuple(self.scores),
             sizes=tuple(self.sizes),
             timings=tuple(self.timings),
-            settings=self.settings,
+            settings=settings,
             stop=self.stop,
             last_step=self.last_step,
             crashes=tuple(self.crashes),
         )
 
 
-def parse(path: str, text: str) -> tuple[TrainLog, ...]:
-    """Read every run of a log. A file without a step, score or size gives no run."""
+def parse(path: str, text: str) -> tuple[tuple[TrainLog, ...], tuple[Place, ...]]:
+    """Read every run of a log, and where it crashes. A file without a step, score or size gives no run."""
     lines = text[:MAX_CHARACTERS].replace("\r", "\n").split("\n")
     script = embedded.find(lines)
     skip = range(script.start, script.stop) if script else range(0)
@@ -59,13 +61,20 @@ def parse(path: str, text: str) -> tuple[TrainLog, ...]:
         number = index + 1
         if _restarts(run, line):
             runs.append(run.close(number - 1))
-            run = _Run(path, number, settings=dict(run.settings))
+            run = _Run(path, number, inherited={**run.inherited, **run.settings})
         _take(run, line[:_LINE], number)
     runs.append(run.close(len(lines)))
+    crashes = tuple(c for r in runs for c in r.crashes)
     kept = tuple(r for r in runs if r.scores or r.sizes or r.last_step or r.stop)
     if script and kept:
         kept = tuple(replace(r, source=script.text, source_line=script.start + 1) for r in kept)
-    return kept
+    return kept, crashes
+
+
+def _seed_by_name(path: str) -> Setting | None:
+    """A log that does not print its seed may be named for it."""
+    found = re.search(r"(?:seed|_s)[_-]?(\d{1,10})(?!\d)", path.rpartition("/")[2], re.IGNORECASE)
+    return Setting("seed", found[1], Place(path)) if found else None
 
 
 def _restarts(run: _Run, line: str) -> bool:

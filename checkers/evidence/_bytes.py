@@ -1,0 +1,52 @@
+"""How many validation bytes a printed score implies: tokens x loss / (bpb x ln 2)."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+
+from harness.logs import Place, Score, TrainLog
+
+CANONICAL_BYTES = 151_080_891  # UTF-8 bytes of the official validation text (first 50,000 documents), #1804
+MOST_BYTES_PER_TOKEN = 7.0  # above what any tokenizer of up to 64k pieces reaches on English web text
+_LEAST_BPB = 0.02  # below it the printed digits no longer give the ratio
+_AGREE = 0.003  # relative: two printed pairs of one run describe the same denominator
+
+
+@dataclass(frozen=True, slots=True)
+class Implied:
+    """Validation bytes implied by a run: tokens x bytes per token, and where both stand."""
+
+    bytes: float
+    tokens: int
+    per_token: float
+    score: Place
+    count: Place
+    pairs: int
+
+
+def implied(log: TrainLog) -> Implied | None:
+    """The byte count behind the scores of a run.
+
+    Every plain evaluation prints loss in nats per token and bpb, whose ratio is bytes per token. A
+    mixture over bytes prints a bpb that no token loss explains, so the ratio that most pairs share is
+    taken; ``pairs`` tells how many share it.
+    """
+    tokens, place = log.val_tokens, log.settings.get("val_tokens")
+    pairs = [(r, s) for s in log.scores if (r := per_token(s)) is not None]
+    if tokens is None or place is None or not pairs:
+        return None
+    middle = statistics.median_low([r for r, _ in pairs])
+    agreeing = [(r, s) for r, s in pairs if abs(r / middle - 1.0) < _AGREE]
+    if 2 * len(agreeing) < len(pairs):
+        return None
+    ratio, score = max(agreeing, key=lambda pair: (pair[1].exact, pair[1].place.line))
+    return Implied(tokens * ratio, tokens, ratio, score.place, place.place, len(agreeing))
+
+
+def per_token(score: Score) -> float | None:
+    """Bytes per token that a score implies."""
+    if score.loss is None or score.bpb is None or score.bpb < _LEAST_BPB or score.loss <= 0.0:
+        return None
+    return score.loss / (score.bpb * math.log(2.0))

@@ -1,0 +1,137 @@
+"""Which runs stand behind the claimed score, and which printed score of each is the claimed one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from checkers.subject import Subject
+from harness.logs import Claim, LogBook, Measure, Score, TrainLog
+
+_SPREAD = 0.02  # bpb: seeds of one configuration lie closer together
+_LEAST = 6e-5  # bpb: finals are printed to four decimals
+_ROUNDING = 6e-4  # claims are usually rounded to three or four decimals
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A run behind the claim. ``claim`` is what it was matched with, None where nothing matched."""
+
+    log: TrainLog
+    score: Score
+    claim: Claim | None
+
+
+def counted(subject: Subject) -> tuple[Counted, ...]:
+    """The runs that the claimed score rests on, one for each distinct result.
+
+    They are found by their numbers: first the seeds whose claimed score a log of that seed prints,
+    then the runs whose common score averages to the claim, else every finished run.
+    """
+    book = subject.logs
+    if claims_nothing(book):
+        return ()
+    finished = _distinct(book.finished)
+    ways = [w for w in (_by_seed(book, finished), _by_value(book, finished), _by_mean(book, finished)) if w]
+    explained = next((w for w in ways if explains(w, book.claimed_bpb())), None)
+    if explained or ways:
+        return explained or ways[0]
+    return tuple(Counted(log, _last(log), None) for log in finished)
+
+
+def explains(runs: tuple[Counted, ...], claim: Claim | None) -> bool:
+    """The claim is the mean of the runs' scores, or one of them."""
+    values = [run.score.bpb for run in runs if run.score.bpb is not None]
+    if claim is None or not values:
+        return False
+    return any(abs(v - claim.value) <= _ROUNDING for v in (*values, sum(values) / len(values)))
+
+
+def claims_nothing(book: LogBook) -> bool:
+    """The metadata leaves its score open: a draft, whose logs stand behind nothing."""
+    return book.metadata is not None and "val_bpb" in book.metadata and not book.claimed_bpb()
+
+
+def tolerance(claim: Claim) -> float:
+    """How far a printed score may lie from a claim: its rounding, and never less than 1e-6."""
+    digits = claim.digits if claim.digits else 4
+    return 0.6 * 10.0**-digits + 1e-6
+
+
+def seed_claims(book: LogBook) -> dict[int, list[Claim]]:
+    """The scores claimed for each seed: by the metadata, or by the README where it names none."""
+    found: dict[int, list[Claim]] = {}
+    ordered = sorted(book.claims, key=lambda c: c.place.path != book.metadata_path)
+    for claim in ordered:
+        if claim.measure is Measure.BPB and claim.seed is not None:
+            found.setdefault(claim.seed, []).append(claim)
+    stated = {s: [c for c in cs if c.place.path == book.metadata_path] for s, cs in found.items()}
+    return {s: cs for s, cs in stated.items() if cs} or found
+
+
+def _distinct(logs: Iterable[TrainLog]) -> tuple[TrainLog, ...]:
+    """Drop copies of a run: the same seed and the same scores to the last digit."""
+    seen: dict[object, TrainLog] = {}
+    for log in logs:
+        key = (log.seed_value, tuple((s.bpb, s.loss) for s in log.finals[-6:]))
+        seen.setdefault(key, log)
+    return tuple(seen.values())
+
+
+def _by_seed(book: LogBook, finished: tuple[TrainLog, ...]) -> tuple[Counted, ...]:
+    """For each claimed seed, the run that prints its claimed score most exactly."""
+    claims = seed_claims(book)
+    headline = book.claimed_bpb()
+    best: dict[int, tuple[float, Counted]] = {}
+    for log in finished:
+        seed = log.seed_value
+        if seed is None or seed not in claims:
+            continue
+        near = [c for c in claims[seed] if headline is None or abs(c.value - headline.value) < _SPREAD]
+        pair = _match(log, near, headline)
+        if pair and pair[0] < best.get(seed, (float("inf"),))[0]:
+            best[seed] = (pair[0], Counted(log, pair[1], pair[2]))
+    return tuple(run for _, run in best.values())
+
+
+def _match(log: TrainLog, claims: list[Claim], headline: Claim | None) -> tuple[float, Score, Claim] | None:
+    """The claim that a final score of the log meets, preferring the one that speaks of the headline."""
+    pairs = [
+        (abs(s.bpb - c.value), s, c)
+        for c in claims
+        for s in log.finals
+        if s.bpb is not None and abs(s.bpb - c.value) <= max(tolerance(c), _LEAST)
+    ]
+    wanted = headline.value if headline else 0.0
+    return min(pairs, key=lambda p: (round(abs(p[2].value - wanted), 3), p[0]), default=None)
+
+
+def _by_value(book: LogBook, finished: tuple[TrainLog, ...]) -> tuple[Counted, ...]:
+    headline = book.claimed_bpb()
+    if headline is None:
+        return ()
+    pairs = [(log, _match(log, [headline], headline)) for log in finished]
+    return tuple(Counted(log, pair[1], pair[2]) for log, pair in pairs if pair)
+
+
+def _by_mean(book: LogBook, finished: tuple[TrainLog, ...]) -> tuple[Counted, ...]:
+    """Runs that share a label whose mean is the claim."""
+    headline = book.claimed_bpb()
+    if headline is None or len(finished) < 2:
+        return ()
+    for label in sorted({s.label for log in finished for s in log.finals}):
+        having = [(log, s) for log in finished if (s := _labelled(log, label))]
+        values = [s.bpb for _, s in having if s.bpb is not None]
+        if len(values) >= 2 and abs(sum(values) / len(values) - headline.value) <= _ROUNDING:
+            return tuple(Counted(log, s, headline) for log, s in having)
+    return ()
+
+
+def _labelled(log: TrainLog, label: str) -> Score | None:
+    return next((s for s in reversed(log.finals) if s.label == label), None)
+
+
+def _last(log: TrainLog) -> Score:
+    """The headline of a run nobody matched: its last exact score, else its last one."""
+    exact = [s for s in log.finals if s.exact]
+    return (exact or list(log.finals))[-1]

@@ -1,0 +1,67 @@
+"""The evaluation that gives the claimed score has 600 seconds of its own."""
+
+from __future__ import annotations
+
+from checkers.evidence._clock import Duration, evaluation, openly_longer, smaller_machine
+from checkers.evidence._runs import Counted, counted
+from checkers.evidence._say import found, plural
+from checkers.evidence._track import RECORD_SECONDS, Track, track
+from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, nothing_to_check
+from checkers.subject import Subject
+from harness.logs import Place, TimingKind
+
+RULE = "evaluation-over-budget"
+
+
+def check(subject: Subject) -> CheckResult:
+    """Compare the claimed evaluation, and what the run adapted before it, with the budget."""
+    if track(subject) is not Track.RECORD:
+        return nothing_to_check("the ten-minute limits bind the record track")
+    timed = [(run, t) for run in counted(subject) if (t := evaluation(run))]
+    if not timed:
+        return cannot_tell("no log gives the time that the claimed evaluation took")
+    findings = [f for run, t in timed if (f := _finding(run, t))]
+    return examined(len(timed), plural(len(timed), "evaluation time"), findings)
+
+
+def _finding(run: Counted, taken: Duration) -> Finding | None:
+    if taken.seconds > RECORD_SECONDS:
+        message = f"the claimed evaluation took {taken.seconds:.1f} s (seed {run.log.seed_value})"
+        return _grade(run, message, taken, Strength.CONVICTS, ())
+    before = _adaptation(run)
+    total = taken.seconds + sum(d.seconds for d in before)
+    if before and total > RECORD_SECONDS:
+        message = (
+            f"evaluation and the adaptation before it took {total:.1f} s "
+            f"(seed {run.log.seed_value}), above {RECORD_SECONDS:.0f} s"
+        )
+        related = [(d.place, f"{d.seconds:.1f} s of test-time training") for d in before]
+        return _grade(run, message, taken, Strength.SUSPECT, related)
+    return None
+
+
+def _adaptation(run: Counted) -> list[Duration]:
+    """Test-time training that ended between the training clock and the claimed score."""
+    start = run.log.stop.place.line if run.log.stop else 0
+    return [
+        Duration(t.seconds, t.place)
+        for t in run.log.timings
+        if t.kind is TimingKind.ADAPTATION and start < t.place.line < run.score.place.line
+    ]
+
+
+def _grade(
+    run: Counted,
+    message: str,
+    taken: Duration,
+    strength: Strength,
+    related: list[tuple[Place, str]] | tuple[()],
+) -> Finding:
+    if smaller_machine(run.log):
+        message += f"; it ran on {run.log.world_size} GPUs, so the limit of the full node does not measure it"
+        strength = Strength.REMARK
+    elif openly_longer(run.log):
+        message += "; the run was configured outside the limits: it belongs in the non-record track"
+        strength = Strength.SUSPECT
+    data = {"seconds": taken.seconds, "limit": RECORD_SECONDS, "seed": run.log.seed_value}
+    return found(RULE, message, taken.place, strength, 0.9, data=data, related=related)

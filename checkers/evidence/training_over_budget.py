@@ -1,0 +1,43 @@
+"""Training on the full node must stop at 600 seconds."""
+
+from __future__ import annotations
+
+from checkers.evidence._clock import grace, openly_longer, smaller_machine, training
+from checkers.evidence._runs import Counted, counted
+from checkers.evidence._say import found, plural
+from checkers.evidence._track import RECORD_SECONDS, Track, track
+from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, nothing_to_check
+from checkers.subject import Subject
+
+RULE = "training-over-budget"
+
+
+def check(subject: Subject) -> CheckResult:
+    """Compare the training clock of every counted run with the budget, two steps of grace allowed."""
+    if track(subject) is not Track.RECORD:
+        return nothing_to_check("the ten-minute limits bind the record track")
+    runs = counted(subject)
+    timed = [run for run in runs if training(run.log)]
+    if not timed:
+        return cannot_tell("no log gives the time that training took")
+    findings = [f for run in timed if (f := _finding(run))]
+    return examined(len(timed), plural(len(timed), "training clock"), findings)
+
+
+def _finding(run: Counted) -> Finding | None:
+    clock = training(run.log)
+    if clock is None or clock.seconds <= RECORD_SECONDS + grace(run.log):
+        return None
+    seed = run.log.seed_value
+    message = (
+        f"training took {clock.seconds:.1f} s (seed {seed}), {clock.seconds - RECORD_SECONDS:.1f} s too long"
+    )
+    strength, confidence = Strength.CONVICTS, 0.9
+    if smaller_machine(run.log):
+        message += f"; it ran on {run.log.world_size} GPUs, so the limit of the full node does not measure it"
+        strength, confidence = Strength.REMARK, 0.9
+    elif openly_longer(run.log):
+        message += "; the run was configured so: it belongs in the non-record track"
+        strength = Strength.SUSPECT
+    data = {"seconds": clock.seconds, "limit": RECORD_SECONDS, "seed": seed}
+    return found(RULE, message, clock.place, strength, confidence, data=data)

@@ -1,0 +1,48 @@
+"""The denominator of val_bpb: the bytes that a log's own numbers imply against the official text."""
+
+from __future__ import annotations
+
+from checkers.evidence._bytes import CANONICAL_BYTES, Implied, implied
+from checkers.evidence._runs import counted
+from checkers.evidence._say import found, plural
+from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined
+from checkers.subject import Subject
+
+RULE = "wrong-byte-count"
+_TOLERANCE = 0.01  # 1 %: the smallest known offence adds 4 %, the largest honest deviation is 0.3 %
+
+
+def check(subject: Subject) -> CheckResult:
+    """Work out the validation bytes behind every counted run; too many make the score too low."""
+    known = [i for run in counted(subject) if (i := implied(run.log))]
+    if not known:
+        return cannot_tell("no log prints its validation tokens with a score in nats and in bits per byte")
+    findings = [f for i in known if (f := _finding(i))]
+    return examined(len(known), plural(len(known), "implied byte count"), findings)
+
+
+def _finding(known: Implied) -> Finding | None:
+    excess = known.bytes / CANONICAL_BYTES - 1.0
+    if excess <= _TOLERANCE:
+        return None
+    message = (
+        f"{known.tokens:,} tokens at {known.per_token:.4f} bytes each are {known.bytes / 1e6:.2f} MB, the "
+        f"official validation text has {CANONICAL_BYTES / 1e6:.2f} MB: the denominator is {excess:.1%} too "
+        "large, or the text is another"
+    )
+    data = {
+        "implied_bytes": round(known.bytes),
+        "canonical_bytes": CANONICAL_BYTES,
+        "excess": round(excess, 4),
+    }
+    alone = known.pairs < 2  # one pair may be a mixture over bytes, whose bpb no token loss explains
+    strength = Strength.SUSPECT if alone else Strength.CONVICTS
+    return found(
+        RULE,
+        message,
+        known.score,
+        strength,
+        0.6 if alone else 0.9,
+        data=data,
+        related=[(known.count, "tokens")],
+    )

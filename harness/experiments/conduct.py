@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from dataclasses import replace
+from typing import Any
 
 from harness.events import Finished, Lost
 from harness.experiments import noise, passive, trials
@@ -31,22 +32,21 @@ def conduct(
     if base is None:
         return (Experiment("noise", Holds.NOT_RUN, "the run reported no score"),)
     probes = trials.Trials(session, ground, base, deadline)
-    repeated = session.start(coverage=True)
-    wiped = session.start(scramble=True) if passive.entered_at_artifact(main) else -1
-    found = [*trials.repeat(probes, repeated)]
-    steady = found[0].result is Holds.HOLDS
-    prefix = trials.prefix_invariance(probes, steady)
-    found += [prefix, trials.roundtrip(probes, wiped)]
+    volley = trials.Volley(probes, wiped=passive.entered_at_artifact(main))
+    volley.fire()
+    repeated = volley.repeat()
+    prefix = volley.prefix(repeated.result is Holds.HOLDS)
     noisy = _noise_trace(session, twin, deadline)
     compressed = noise.judge(None if noisy is None else final(noisy, ground), base, ground)
-    found = [compressed, *found, trials.kraft_sum(probes, compressed)]
+    found = [compressed, trials.kraft_sum(volley, compressed), prefix, repeated]
+    found += [volley.roundtrip(), volley.coverage()]
     found += [
         passive.order(main, base, prefix),
         passive.passes(base, len(ground.tokens)),
         passive.denominator(base, ground),
         passive.independence(main, noisy),
         passive.budget(main),
-        _account(main, base, ground),
+        _account(main, base, ground, session),
     ]
     return tuple(_with_replay(e) for e in found)
 
@@ -64,9 +64,11 @@ def _noise_trace(session: Session, twin: int | None, deadline: float) -> Trace |
     return part if part.of(Finished) else None
 
 
-def _account(main: Trace, base: Stage, ground: Ground) -> Experiment:
+def _account(main: Trace, base: Stage, ground: Ground, session: Session) -> Experiment:
     """Whether the charges seen add up to the score reported; without that nothing positional is decided."""
-    data = {"stages": passive.stage_list(main, ground), "how": base.how, "charges": len(base.places)}
+    data: dict[str, Any] = {"probe_seconds": {str(k): round(v, 2) for k, v in session.seconds.items()}}
+    data |= {"stages": passive.stage_list(main, ground), "how": base.how, "charges": len(base.places)}
+    data["script_seconds"] = round(main.events[-1].seconds, 2)
     if main.cut:
         return Experiment("trace", Holds.UNDECIDED, f"the trace is cut: {main.cut}", data)
     if not base.explained:

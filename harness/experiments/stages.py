@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,26 +58,52 @@ class Stage:
 
 
 def stages(trace: Trace, ground: Ground | None = None) -> list[Stage]:
-    """All stages of one process's trace, in order; reports that repeat the last are merged."""
+    """All stages of one process's trace, in order; reports that repeat the last are merged.
+
+    Progress lines report a running mean, so the charges of a report may begin before the report
+    ahead of it: several beginnings are tried.
+    """
     byte_counts = None if ground is None else ground.byte_counts
-    found: list[Stage] = []
-    charges: list[Numbered] = []
+    charges: list[list[Numbered]] = [[]]
+    reports: list[tuple[int, Reported]] = []
     for stamped in trace.events:
         if isinstance(stamped.event, Charged):
-            charges.append((stamped.number, stamped.event))
+            charges[-1].append((stamped.number, stamped.event))
         elif isinstance(stamped.event, Reported) and _has_score(stamped.event):
-            if charges:
-                found.append(_stage(stamped.event, stamped.number, charges, byte_counts))
-                charges = []
-            elif not found or not _repeats(found[-1].report, stamped.event):
-                found.append(_empty(stamped.event, stamped.number))
+            reports.append((stamped.number, stamped.event))
+            charges.append([])
+    found: list[Stage] = []
+    for at, (number, report) in enumerate(reports):
+        if found and not charges[at] and _repeats(found[-1].report, report):
+            found[-1] = _fuller(found[-1], report)
+            continue
+        tries = [_stage(report, number, part, byte_counts) for part in _parts(reports, charges, at)]
+        found.append(next((s for s in tries if s.explained), tries[0]))
     return found
 
 
+def _parts(
+    reports: list[tuple[int, Reported]], charges: list[list[Numbered]], at: int
+) -> list[list[Numbered]]:
+    """The charges that may belong to a report: since the last full report, since the last of any kind."""
+    full = [i for i in range(at) if reports[i][1].val_loss is not None]
+    starts = dict.fromkeys([full[-1] + 1 if full else 0, at, full[-2] + 1 if len(full) > 1 else 0])
+    return [list(itertools.chain(*charges[start : at + 1])) for start in starts]
+
+
+def _fuller(stage: Stage, report: Reported) -> Stage:
+    """Keep what the repeated report adds."""
+    if stage.report.val_loss is not None or report.val_loss is None:
+        return stage
+    return replace(stage, report=report)
+
+
 def final(trace: Trace, ground: Ground | None = None) -> Stage | None:
-    """The last stage: the score that stands when the script ends."""
+    """The last stage that states bits per byte: the score that stands when the script ends."""
     found = stages(trace, ground)
-    return found[-1] if found else None
+    stated = [s for s in found if s.report.val_bpb is not None]
+    pool = stated or found
+    return pool[-1] if pool else None
 
 
 def _has_score(report: Reported) -> bool:
@@ -99,6 +125,8 @@ def _empty(report: Reported, number: int) -> Stage:
 def _stage(
     report: Reported, number: int, charges: list[Numbered], byte_counts: NDArray[np.int64] | None
 ) -> Stage:
+    if not charges:
+        return _empty(report, number)
     computed = np.unique(np.concatenate([c.where() for _, c in charges]))
     charges = _without_echoes(charges)
     for how, chosen in _candidates(charges):
@@ -132,7 +160,7 @@ def _candidates(charges: list[Numbered]) -> Iterator[tuple[str, list[Numbered]]]
     for numbered in charges:
         groups.setdefault((numbered[1].via, numbered[1].site), []).append(numbered)
     totals = [k for k in groups if k[0] in _TOTALS][:_MOST_GROUPS]
-    for size in (1, len(totals), *range(2, len(totals))):
+    for size in dict.fromkeys((1, len(totals), *range(2, len(totals)))) if totals else ():
         for keys in itertools.combinations(totals, size):
             chosen = sorted(itertools.chain(*(groups[k] for k in keys)), key=lambda n: n[0])
             yield " + ".join(f"{via} at {site}" for via, site in keys), chosen

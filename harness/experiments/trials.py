@@ -47,68 +47,118 @@ class Trials:
         return prefix.compare(self.base, stage, self.ground.tokens, new)
 
 
-def repeat(trials: Trials, stream: int) -> tuple[Experiment, Experiment]:
-    """An unchanged fork: is the arithmetic deterministic, and which lines does scoring run?"""
-    trace, stage = trials.stage(stream)
-    if trace is None or stage is None:
-        why = "the unchanged fork did not reach the score"
-        return Experiment("repeat", Holds.UNDECIDED, why), Experiment("coverage", Holds.NOT_RUN, why)
-    layers = {e.path: [list(r) for r in e.ranges] for _, e in trace.of(Executed)}
-    lines = sum(b - a + 1 for spans in layers.values() for a, b in spans)
-    coverage = Experiment(
-        "coverage", Holds.HOLDS, f"{lines} lines of the scoring path ran", {"layers": layers}
-    )
+@dataclass
+class Volley:
+    """The first probes, fired together; for a valid head they are all that is needed.
+
+    ``many`` changes one token in eight from the middle on, wipes the weights in memory and traces
+    lines, all in one fork: where every charge before the middle is equal to the last bit, the
+    arithmetic is deterministic, the weights came from the artifact and the prefix holds. ``single``
+    changes one token. Only when the charges differ are the causes probed one by one.
+    """
+
+    trials: Trials
+    wiped: bool
+    shifts: list[prefix.Shift] = field(default_factory=list)
+    many: Stage | None = None
+    trace: Trace | None = None
+    clean: bool = False
+
+    def fire(self) -> None:
+        """Start both probes and wait for them."""
+        trials, length = self.trials, len(self.trials.ground.tokens)
+        changed, _ = sparse_noise(trials.ground, length // 2 + 17)
+        alone = prefix.single_change(trials.ground, (3 * length) // 4 + 5)
+        first = trials.session.start(changed, scramble=self.wiped, coverage=True)
+        second = trials.session.start(alone)
+        self.trace, self.many = trials.stage(first)
+        if self.many is not None and len(self.many.places):
+            shift = prefix.compare(trials.base, self.many, trials.ground.tokens, changed)
+            self.clean = shift.reached and shift.compared > 0 and shift.moved == 0
+            if self.clean or not self.wiped:
+                self.shifts.append(shift)
+        shift_alone = trials.shift(alone, second)
+        if shift_alone is not None:
+            self.shifts.append(shift_alone)
+
+    def coverage(self) -> Experiment:
+        """Which lines scoring ran."""
+        layers: dict[str, list[list[int]]] = {}
+        if self.trace is not None:
+            layers = {e.path: [list(r) for r in e.ranges] for _, e in self.trace.of(Executed)}
+        if not layers:
+            return Experiment("coverage", Holds.NOT_RUN, "no probe reached the end of the evaluation")
+        lines = sum(b - a + 1 for spans in layers.values() for a, b in spans)
+        return Experiment(
+            "coverage", Holds.HOLDS, f"{lines} lines of the scoring path ran", {"layers": layers}
+        )
+
+    def repeat(self) -> Experiment:
+        """Whether forks repeat charges exactly: shown by ``many``, else by an unchanged fork."""
+        if self.clean:
+            return Experiment("repeat", Holds.HOLDS, "forks repeat the charges exactly")
+        return repeat(self.trials, self.trials.session.start())
+
+    def roundtrip(self) -> Experiment:
+        """Whether the weights come from the artifact: shown by ``many``, else by a fork of its own."""
+        if not self.wiped:
+            return Experiment("roundtrip", Holds.UNDECIDED, "no artifact was seen to be read back")
+        if self.clean and self.trace is not None:
+            count = sum(e.parameters for _, e in self.trace.of(Scrambled))
+            told = f"the charges stand with {count} tensors in memory wiped"
+            return Experiment("roundtrip", Holds.HOLDS, told, {"parameters_wiped": count})
+        return roundtrip(self.trials, self.trials.session.start(scramble=True))
+
+    def prefix(self, steady: bool) -> Experiment:
+        """Prefix invariance, with a fork of its own where ``many`` was not clean."""
+        if not self.clean and self.trials.left() > 1:
+            new = prefix.tail_change(self.trials.ground, len(self.trials.ground.tokens) // 2 + 17)
+            shift = self.trials.shift(new, self.trials.session.start(new))
+            if shift is not None:
+                self.shifts.insert(0, shift)
+                if shift.proves and not any(s.proves for s in self.shifts[1:]):
+                    smaller = _smaller(self.trials, new)
+                    self.shifts += [smaller] if smaller is not None else []
+        return judge_prefix(self.trials, self.shifts, steady)
+
+
+def repeat(trials: Trials, stream: int) -> Experiment:
+    """An unchanged fork: is the arithmetic deterministic?"""
+    _, stage = trials.stage(stream)
+    if stage is None:
+        return Experiment("repeat", Holds.UNDECIDED, "the unchanged fork did not reach the score")
     same = len(stage.nats) == len(trials.base.nats)
     gap = float(np.abs(stage.nats - trials.base.nats).max()) if same and len(stage.nats) else math.inf
     data = {"charges": len(stage.nats), "largest": gap if math.isfinite(gap) else None}
     if gap == 0.0:
-        return Experiment(
-            "repeat", Holds.HOLDS, "an unchanged fork repeats every charge exactly", data
-        ), coverage
+        return Experiment("repeat", Holds.HOLDS, "an unchanged fork repeats every charge exactly", data)
     summary = "an unchanged fork does not repeat the charges: differences prove nothing here"
-    return Experiment("repeat", Holds.UNDECIDED, summary, data), coverage
+    return Experiment("repeat", Holds.UNDECIDED, summary, data)
 
 
-def prefix_invariance(trials: Trials, repeats: bool) -> Experiment:
-    """Change everything from one place on, then single tokens; charges made before must not move."""
+def judge_prefix(trials: Trials, tried: list[prefix.Shift], steady: bool) -> Experiment:
+    """Decide from what the changes did to earlier charges."""
     if not trials.base.explained:
         return Experiment("prefix", Holds.UNDECIDED, f"the score is not explained: {trials.base.how}")
-    tried = [_shift for _shift in _shifts(trials) if _shift is not None]
-    if not tried or not any(s.reached and s.compared for s in tried):
+    if not any(s.reached and s.compared for s in tried):
         return Experiment("prefix", Holds.UNDECIDED, "no change of a token reached the scorer")
     data = _prefix_data(tried)
     proof = next((s for s in reversed(tried) if s.proves), None)
-    if proof is not None and repeats:
-        return Experiment(
-            "prefix", Holds.VIOLATED, _tell(proof, trials), data | {"counterexample": _case(proof, trials)}
-        )
+    if proof is not None and steady:
+        data |= {"counterexample": _case(proof, trials)}
+        return Experiment("prefix", Holds.VIOLATED, _tell(proof, trials), data)
     moved = sum(s.moved for s in tried)
     if moved:
         summary = (
             f"{moved} earlier charges moved by at most {data['largest']:.1e} nats, no more than rounding may"
         )
+        if proof is not None:
+            summary = "earlier charges moved, but an unchanged fork does not repeat them either"
         return Experiment("prefix", Holds.UNDECIDED, summary, data)
-    summary = (
+    told = (
         f"{data['compared']} earlier charges equal to the last bit after {len(tried)} changes of later tokens"
     )
-    return Experiment("prefix", Holds.HOLDS, summary, data)
-
-
-def _shifts(trials: Trials) -> list[prefix.Shift | None]:
-    """The tail from the middle on, one token at three quarters, the last window; then a smaller example."""
-    length = len(trials.ground.tokens)
-    changes = [
-        prefix.tail_change(trials.ground, length // 2 + 17),
-        prefix.single_change(trials.ground, (3 * length) // 4 + 5),
-    ]
-    started = [(new, trials.session.start(new)) for new in changes]
-    tried = [trials.shift(new, stream) for new, stream in started]
-    if trials.left() > 3 * max(trials.session.seconds.values(), default=0.0) + 2:
-        new = prefix.single_change(trials.ground, length // 4 + 9)
-        tried.append(trials.shift(new, trials.session.start(new)))
-    if tried[0] is not None and tried[0].proves and not any(t and t.proves for t in tried[1:]):
-        tried.append(_smaller(trials, changes[0]))
-    return tried
+    return Experiment("prefix", Holds.HOLDS, told, data)
 
 
 def _smaller(trials: Trials, new: Tokens) -> prefix.Shift | None:
@@ -157,31 +207,27 @@ def _tell(shift: prefix.Shift, trials: Trials) -> str:
     )
 
 
-def sparse_noise(ground: Ground, seed: int = 97) -> tuple[Tokens, Tokens]:
-    """Text in which every eighth ordinary token is uniform noise; the tokens and the places of noise."""
+def sparse_noise(ground: Ground, start: int, seed: int = 97) -> tuple[Tokens, Tokens]:
+    """Text in which every eighth ordinary token from ``start`` on is noise; the tokens and the places."""
     ordinary = np.flatnonzero(np.isin(ground.tokens, ground.ordinary))
-    places = ordinary[ordinary > 0][EVERY // 2 :: EVERY]
+    places = ordinary[ordinary >= max(start, 1)][::EVERY]
     changed = ground.tokens.copy()
     changed[places] = np.random.default_rng(seed).choice(ground.ordinary, len(places))
     return changed, places
 
 
-def kraft_sum(trials: Trials, noise: Experiment | None) -> Experiment:
+def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
     """Estimate the mean Kraft sum on text with sparse noise, and recall the one on pure noise."""
-    new, places = sparse_noise(trials.ground)
-    _, stage = trials.stage(trials.session.start(new))
-    data: dict[str, Any] = {"alphabet": len(trials.ground.ordinary), "every": EVERY}
+    ground, stage = volley.trials.ground, volley.many
+    data: dict[str, Any] = {"alphabet": len(ground.ordinary), "every": EVERY}
     evidence = -math.inf
     if stage is not None and stage.explained:
+        _, noisy = sparse_noise(ground, len(ground.tokens) // 2 + 17)
         at, nats, _ = stage.first()
-        sums = kraft(nats[np.isin(at, places)], len(trials.ground.ordinary))
+        sums = kraft(nats[np.isin(at, noisy)], len(ground.ordinary))
         evidence = sums.evidence
-        data |= {
-            "text_mean": sums.mean,
-            "text_error": sums.error,
-            "text_evidence_nats": evidence,
-            "text_count": sums.count,
-        }
+        data |= {"text_mean": sums.mean, "text_error": sums.error, "text_count": sums.count}
+        data |= {"text_evidence_nats": evidence}
     if noise is not None and "kraft_mean" in noise.data:
         evidence = max(evidence, float(noise.data["kraft_evidence_nats"]))
         data |= {f"noise_{k[6:]}": v for k, v in noise.data.items() if k.startswith("kraft_")}

@@ -9,6 +9,10 @@ from typing import Any
 
 from harness.events import Executed
 
+PATIENCE = 5000
+"""Line events without a new line before a function is no longer traced: hot loops would take minutes.
+A line that first runs later than that counts as not run, which only ever keeps a suspicion alive."""
+
 
 class Coverage:
     """Collects executed lines of the files that ``theirs`` accepts."""
@@ -17,6 +21,7 @@ class Coverage:
         self._theirs = theirs
         self._lines: dict[str, set[int]] = {}
         self._left: dict[CodeType, set[int]] = {}
+        self._quiet: dict[CodeType, int] = {}
 
     def start(self) -> None:
         """Trace the frames that are running and all that follow."""
@@ -40,13 +45,19 @@ class Coverage:
             left = {line for _, _, line in code.co_lines() if line is not None}
             self._left[code] = left
         self._note(code, frame.f_lineno)
-        return self._line if left else None
+        return self._line if left and self._quiet.get(code, 0) <= PATIENCE else None
 
     def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
+        code = frame.f_code
         if event == "line":
-            self._note(frame.f_code, frame.f_lineno)
-            if not self._left[frame.f_code]:
-                return None
+            left = self._left[code]
+            if frame.f_lineno in left:
+                self._note(code, frame.f_lineno)
+                self._quiet[code] = 0
+            else:
+                self._quiet[code] = self._quiet.get(code, 0) + 1
+            if not left or self._quiet[code] > PATIENCE:
+                frame.f_trace_lines = False
         return self._line
 
     def _note(self, code: CodeType, line: int) -> None:

@@ -87,7 +87,10 @@ class Snapshots:
 
     def take(self, reason: str) -> None:
         """Leave a copy of the process here. Returns in the main run at once, and in each worker."""
-        if self.command_fd is None or self.worker:
+        if self.worker:
+            return
+        if self.command_fd is None:
+            self.sender.send(Snapshot(reason))
             return
         self.drop()
         _flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 
 _MAX_CHARACTERS = 8_000_000  # the largest script of the archive has 1.3 million
@@ -54,3 +55,16 @@ def tree(text: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text)
+
+
+def statements(module: ast.Module) -> Iterator[ast.stmt]:
+    """Every statement of a module in source order, without the (ten times more) expressions."""
+    stack: list[ast.AST] = [module]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        for name in ("finalbody", "orelse", "handlers", "cases", "body"):
+            below = getattr(node, name, None)
+            if isinstance(below, list):
+                stack.extend(reversed(below))

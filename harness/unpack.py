@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.lowering import lower, tree
+from harness.lowering import lower, statements, tree
 from harness.submission import Change, Submission, SubmissionError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def layers(submission: Submission) -> tuple[Layer, ...]:
     walk.add_file(submission.entry_script, None, "entry", "python")
     while walk.queue:
         walk.expand(walk.queue.popleft())
-    return tuple(walk.done)
+    return tuple(walk.followed())
 
 
 class SubmissionFiles:
@@ -134,6 +134,11 @@ class _Walk:
             text, problem = _decode(found.text)
         self._add(Layer(name, parent.path, text, text, parent.name, found.how, found.language, problem))
 
+    def followed(self) -> list[Layer]:
+        """The layers; a module loaded from an unknown path matters only if it may be one of ours."""
+        rest = set(self.files.python) - self.names
+        return [la for la in self.done if rest or la.how != "import" or la.text or la.problem is None]
+
     def _add(self, layer: Layer) -> None:
         if len(self.names) >= MAX_LAYERS:
             last = self.done[-1] if self.done else None
@@ -174,7 +179,7 @@ class _Walk:
         from harness.unpack_run import Runner
 
         runner = Runner(self.files, layer.path, self.budget)
-        runner.walk(module)
+        runner.walk(module, layer.lowered)
         return runner.results()
 
 
@@ -194,7 +199,7 @@ def _imports(module: ast.Module, path: str, files: SubmissionFiles) -> list[str]
     if not any(p != path for p in files.python):
         return []
     out: dict[str, None] = {}
-    for node in ast.walk(module):
+    for node in statements(module):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

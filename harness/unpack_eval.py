@@ -16,6 +16,7 @@ from harness.unpack_calls import BUILTINS, CONSTANTS, FUNCTIONS, MADE, METHODS, 
 from harness.unpack_codecs import CODECS, apply
 from harness.unpack_operators import COMPARE, UNARY, binary
 from harness.unpack_values import (
+    SOMEWHERE,
     UNKNOWN,
     Budget,
     Dotted,
@@ -27,12 +28,14 @@ from harness.unpack_values import (
     as_path,
     bounded,
     opaque,
+    somewhere,
     weigh,
 )
 
 MAX_DEPTH = 60  # nested expressions and calls
 MAX_LOOP = 1 << 16  # passes of one loop
 
+_PATH_KEEPERS = {"str", "pathlib.Path", "os.path.abspath", "os.path.realpath", "os.fspath"}
 _ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -212,6 +215,10 @@ class Evaluator:
 
     def _half_known(self, name: str, args: list[Any]) -> Any:
         """Some functions keep their shape although an argument is not known."""
+        if name == "os.path.join" and args:
+            return somewhere(as_path(args[-1]))
+        if name in _PATH_KEEPERS and args and isinstance(args[0], Dotted) and args[0].name == SOMEWHERE:
+            return args[0]
         if name in {"list", "tuple", "iter", "reversed"} and args and isinstance(args[0], (list, tuple)):
             return list(args[0])
         return UNKNOWN
@@ -253,6 +260,8 @@ class Evaluator:
         """Apply a binary operator, refusing what would grow out of bounds."""
         if isinstance(left, PurePosixPath) and isinstance(op, ast.Div) and as_path(right) is not None:
             return PurePosixPath(left / right)
+        if isinstance(op, ast.Div) and isinstance(right, str) and not self.known(left):
+            return somewhere(right)
         if not self.known(left, right):
             return UNKNOWN
         result = binary(op, left, right)

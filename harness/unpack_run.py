@@ -8,9 +8,11 @@ the values that :mod:`harness.unpack_eval` computed from literals.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from harness.lowering import statements
 from harness.unpack_eval import MAX_LOOP, Scope
 from harness.unpack_files import Host
 from harness.unpack_sinks import WORDS, Sinks
@@ -19,6 +21,7 @@ from harness.unpack_values import UNKNOWN, Budget, Dotted, ExhaustedError, Faile
 _MAX_CALLS = 24  # functions of the script inside each other
 _SMALL_LOOP = 100  # nodes of a loop that is followed pass by pass
 _LARGE_LOOP_PASSES = 8
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _COLLECTIONS = (str, bytes, bytearray, list, tuple, set, dict, range)
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -45,17 +48,18 @@ class Runner(Sinks):
         self.sizes: dict[int, int] = {}
         self.uncertain = 0
 
-    def walk(self, tree: ast.Module) -> None:
+    def walk(self, tree: ast.Module, text: str) -> None:
         """Follow a whole module, then the functions that nothing called."""
-        self.interesting = _interesting(tree)
+        definitions = [n for n in statements(tree) if isinstance(n, _Definition)]
+        self.interesting = _interesting(definitions, text)
         self.entered: set[int] = set()
         self.calls = 0
         scope: Scope = {"__file__": self.path, "__name__": "__main__"}
         self.module = scope
         try:
             self.block(tree.body, scope)
-            for node in ast.walk(tree):
-                if isinstance(node, _Definition) and id(node) in self.interesting - self.entered:
+            for node in definitions:
+                if id(node) in self.interesting and id(node) not in self.entered:
                     self.enter(Function(node, scope), [], {})
         except (Failed, _Return, _Break, _Continue):
             return
@@ -289,20 +293,21 @@ class Runner(Sinks):
         raise _Break if isinstance(node, ast.Break) else _Continue
 
 
-def _interesting(tree: ast.Module) -> set[int]:
-    """Functions that can lead to code being run: by a word in them, or by calling such a function."""
-    words: dict[int, set[str]] = {}
-    names: dict[str, list[int]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, _Definition):
-            used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-            used |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
-            words[id(node)] = used
-            names.setdefault(node.name, []).append(id(node))
-    hot = {i for i, used in words.items() if used & WORDS}
+def _interesting(definitions: list[_Definition], text: str) -> set[int]:
+    """Functions that can lead to code being run: by a word in them, or by naming such a function.
+
+    Works on the lines of each function, which is several times faster than on its tree and can only
+    name too many.
+    """
+    lines = text.split("\n")
+    used = {
+        id(d): set(_NAME.findall("\n".join(lines[d.lineno - 1 : d.end_lineno]))) - {d.name}
+        for d in definitions
+    }
+    hot = {key for key, names in used.items() if names & WORDS}
     while True:
-        hot_names = {name for name, ids in names.items() if hot.intersection(ids)}
-        more = {i for i, used in words.items() if used & hot_names} | hot
+        hot_names = {d.name for d in definitions if id(d) in hot}
+        more = {key for key, names in used.items() if names & hot_names} | hot
         if more == hot:
             return hot
         hot = more

@@ -16,6 +16,9 @@ MAX_BITS = 1 << 20  # of one computed number
 MAX_ITEMS = 1 << 18  # elements of one computed collection
 
 
+SOMEWHERE = "somewhere"  # the name that a path with an unknown folder goes by
+
+
 class Unknown:
     """The value of everything that is not computed from literals."""
 
@@ -173,10 +176,17 @@ def bounded(value: Any) -> Any:
     return value
 
 
+def somewhere(name: Any) -> Any:
+    """A path whose folder is not known but whose end is."""
+    if not isinstance(name, (str, PurePosixPath)) or "." not in str(name):
+        return UNKNOWN
+    return Dotted(SOMEWHERE, (str(name).lstrip("/"),))
+
+
 def as_path(value: Any) -> str | None:
-    """Return the text of a path value, else None."""
+    """Return the text of a path value, or of its known end, else None."""
     if isinstance(value, Stream):
         return value.path
-    if isinstance(value, PurePosixPath):
-        return str(value)
-    return value if isinstance(value, str) else None
+    if isinstance(value, Dotted) and value.name == SOMEWHERE:
+        return str(value.args[0])
+    return str(value) if isinstance(value, (str, PurePosixPath)) else None

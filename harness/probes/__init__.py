@@ -66,6 +66,7 @@ class Probes:
         self.watch = watch.Watch(Stream(read_stream(())), self.emit, self.theirs)
         self.snapshots = Snapshots(self.sender, None if self.is_twin else config.command_fd, self._begin)
         run_dir = self._moved(os.path.realpath(config.run_dir))
+        self.watch.root = f"{run_dir}/"
         files = frozenset(path for paths in self._shards.values() for path in paths)
         self.opens = opens.Opens(self.emit, run_dir, files, self._read_back, self._validation_read)
         self.coverage: Coverage | None = None
@@ -128,7 +129,7 @@ class Probes:
             self.sender.send(Lost("change", repr(error)))
             os._exit(1)
         if command.coverage:
-            self.coverage = Coverage(self.theirs)
+            self.coverage = Coverage(self.theirs, self.watch.root)
             self.coverage.start()
 
     def _change(self, new: NDArray[np.int64]) -> None:

@@ -15,10 +15,10 @@ A line that first runs later than that counts as not run, which only ever keeps 
 
 
 class Coverage:
-    """Collects executed lines of the files that ``theirs`` accepts."""
+    """Collects executed lines of the files that ``theirs`` accepts; ``root`` is cut off their names."""
 
-    def __init__(self, theirs: Callable[[str], bool]) -> None:
-        self._theirs = theirs
+    def __init__(self, theirs: Callable[[str], bool], root: str = "") -> None:
+        self._theirs, self._root = theirs, root
         self._lines: dict[str, set[int]] = {}
         self._left: dict[CodeType, set[int]] = {}
         self._quiet: dict[CodeType, int] = {}
@@ -34,7 +34,10 @@ class Coverage:
     def stop(self) -> list[Executed]:
         """Stop, and return one event a file."""
         sys.settrace(None)
-        return [Executed(path, ranges(lines)) for path, lines in sorted(self._lines.items())]
+        return [
+            Executed(path.removeprefix(self._root), ranges(lines))
+            for path, lines in sorted(self._lines.items())
+        ]
 
     def _call(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,7 @@ class Watch:
     emit: Emit
     theirs: Callable[[str], bool]
     pending: list[NDArray[np.int32]] = field(default_factory=list)
-    before_charge: Callable[[], None] | None = None  # called once, ahead of an evaluation's first charge
-    stepped: int = 0
+    root: str = ""  # prefix cut off the file names of sites
 
     def observe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Take note of one torch call; never raises into the submission."""
@@ -71,7 +71,7 @@ class Watch:
         self.emit(
             Charged(
                 via,
-                site(self.theirs),
+                self.site(),
                 pack_positions(places),
                 pack_nats(values),
                 total,
@@ -80,30 +80,26 @@ class Watch:
 
     def after_step(self, optimizer: Any, args: Any = None, kwargs: Any = None) -> None:
         """Post hook of every ``torch.optim`` step."""
-        self.stepped += 1
         self.flush(type(optimizer).__name__)
 
     def flush(self, optimizer: str) -> None:
         """Emit what the losses since the last step were computed from."""
         used = np.unique(np.concatenate(self.pending)) if self.pending else np.empty(0, np.int32)
         self.pending.clear()
-        self.emit(Stepped(optimizer, pack_positions(used[used >= 0]), site(self.theirs)))
+        self.emit(Stepped(optimizer, pack_positions(used[used >= 0]), self.site()))
+
+    def site(self) -> str:
+        """``file:line`` of the innermost frame that belongs to the submission."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if self.theirs(frame.f_code.co_filename):
+                return f"{frame.f_code.co_filename.removeprefix(self.root)}:{frame.f_lineno}"
+            frame = frame.f_back
+        return ""
 
     def numpy_sum(self, values: NDArray[Any], places: NDArray[np.int32], total: float) -> None:
         """Listener of ``arrays``."""
         self.charge("numpy_sum", places.reshape(-1), values.reshape(-1), total)
-
-
-def site(theirs: Callable[[str], bool]) -> str:
-    """``file:line`` of the innermost frame that belongs to the submission."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if theirs(frame.f_code.co_filename):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
-    return ""
 
 
 def is_theirs(ours: tuple[str, ...]) -> Callable[[str], bool]:
@@ -112,7 +108,7 @@ def is_theirs(ours: tuple[str, ...]) -> Callable[[str], bool]:
     @lru_cache(maxsize=4096)
     def theirs(filename: str) -> bool:
         library = "site-packages" in filename or filename.startswith(("<frozen", sys.base_prefix))
-        return not library and not filename.startswith((*ours, "<__array_function__"))
+        return not library and not filename.startswith((*ours, "<__array_function__", "<string>"))
 
     return theirs
 

@@ -71,11 +71,15 @@ class Charged(Event, frozen=True):
 
 
 class Stepped(Event, frozen=True):
-    """An optimizer step; ``positions`` are the validation targets whose losses it descended."""
+    """An optimizer step; ``positions`` are the validation targets whose losses it descended.
+
+    ``tensors`` is how many tensors the optimizer holds: a handful for a SLOT delta, many for weights.
+    """
 
     optimizer: str
     positions: bytes
     site: str = ""
+    tensors: int = 0
 
     def where(self) -> Positions:
         """Validation positions that fed the step, int32, sorted; empty for a step on training data."""

@@ -26,6 +26,9 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
     places, _, when = base.first()
     late = np.array([learned.get(int(p), 1 << 62) < w for p, w in zip(places, when, strict=True)], bool)
     data: dict[str, Any] = {"charged": len(places), "after_update": int(late.sum()), "learned": len(learned)}
+    data["tensors"] = max(
+        (s.tensors for n, s in main.of(Stepped) if s.positions and n > _entry(main)), default=0
+    )
     if not base.explained:
         return Experiment("order", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
     if not late.any():
@@ -83,6 +86,10 @@ def passes(base: Stage, length: int) -> Experiment:
     }
     if not base.explained:
         return Experiment("passes", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
+    if "minimum" in base.how:
+        return Experiment(
+            "passes", Holds.VIOLATED, "the score takes each position's best pass", data | {"best": True}
+        )
     if twice > 0.05 * max(len(body), 1):
         return Experiment("passes", Holds.VIOLATED, f"{twice} positions enter the score more than once", data)
     return Experiment(
@@ -129,7 +136,10 @@ def independence(plain: Trace, noisy: Trace | None) -> Experiment:
         "weights": ours,
         "weights_on_noise": theirs,
     }
-    data |= {"updates_on_validation": _updates_before_entry(plain)}
+    data |= {
+        "updates_on_validation": _updates_before_entry(plain),
+        "updates_while_training": _mixed_in(plain),
+    }
     if not common and ours is None:
         return Experiment("independence", Holds.UNDECIDED, "no artifact was seen", data)
     if ours is not None and ours == theirs:
@@ -167,6 +177,14 @@ def _written(trace: Trace) -> dict[str, str]:
 def _updates_before_entry(trace: Trace) -> int:
     entry = _entry(trace)
     return sum(1 for n, s in trace.of(Stepped) if n < entry and s.positions)
+
+
+def _mixed_in(trace: Trace) -> int:
+    """Steps on validation positions that are followed by a step on training data before the artifact."""
+    entry = _entry(trace)
+    steps = [(n, bool(s.positions)) for n, s in trace.of(Stepped) if n < entry]
+    last = max((n for n, on_validation in steps if not on_validation), default=-1)
+    return sum(1 for n, on_validation in steps if on_validation and n < last)
 
 
 def budget(main: Trace) -> Experiment:

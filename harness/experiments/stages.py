@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.events import Charged, Reported
+from harness.events import Charged, Reported, pack_nats, pack_positions
 from harness.experiments.bench import Ground
 from harness.probes.reports import precision
 from harness.trace import Trace
@@ -170,6 +170,7 @@ def _candidates(charges: list[Numbered]) -> Iterator[tuple[str, list[Numbered]]]
         if chosen:
             yield f"every {via}", chosen
             yield f"last pass of {via}", _last_pass(chosen)
+            yield f"minimum over passes of {via}", _least(chosen)
     for key, chosen in groups.items():
         if key[0] not in _TOTALS:
             yield f"{key[0]} at {key[1]}", chosen
@@ -185,6 +186,23 @@ def _last_pass(charges: list[Numbered]) -> list[Numbered]:
             start, seen = at, set()
         seen |= places
     return charges[start:]
+
+
+def _least(charges: list[Numbered]) -> list[Numbered]:
+    """One charge that takes the smallest loss of every position (best of passes); [] for one pass."""
+    places, nats, _ = _flat(charges)
+    by_loss = np.lexsort((nats, places))
+    unique, first = np.unique(places[by_loss], return_index=True)
+    if len(unique) * 2 > len(places):
+        return charges
+    number, last = charges[-1]
+    best = replace_charge(last, unique, nats[by_loss][first])
+    return [(number, best)]
+
+
+def replace_charge(charge: Charged, places: NDArray[np.int32], nats: NDArray[np.float64]) -> Charged:
+    """The same charge with other positions and losses."""
+    return Charged(charge.via, charge.site, pack_positions(places), pack_nats(nats), float(nats.sum()))
 
 
 def _flat(charges: list[Numbered]) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:

@@ -80,13 +80,11 @@ class Watch:
 
     def after_step(self, optimizer: Any, args: Any = None, kwargs: Any = None) -> None:
         """Post hook of every ``torch.optim`` step."""
-        self.flush(type(optimizer).__name__)
-
-    def flush(self, optimizer: str) -> None:
-        """Emit what the losses since the last step were computed from."""
         used = np.unique(np.concatenate(self.pending)) if self.pending else np.empty(0, np.int32)
         self.pending.clear()
-        self.emit(Stepped(optimizer, pack_positions(used[used >= 0]), self.site()))
+        tensors = sum(len(group["params"]) for group in optimizer.param_groups)
+        positions = pack_positions(used[used >= 0])
+        self.emit(Stepped(type(optimizer).__name__, positions, self.site(), tensors))
 
     def site(self) -> str:
         """``file:line`` of the innermost frame that belongs to the submission."""

@@ -107,7 +107,7 @@ class Charges:
         """Expressions that hold the targets of the validation scores, before they join the inputs' stream."""
         places: set[ast.AST] = set()
         for event in self.facts.of(Did.SCORE):
-            if event.bits & VAL and (target := _target(event.node)) is not None:
+            if event.bits & VAL and (target := target_argument(event.node)) is not None:
                 places |= copies(self.tracer, At(target))
         return places
 
@@ -163,7 +163,7 @@ def _table_and_key(node: ast.AST) -> tuple[ast.AST, ast.AST] | None:
     return None
 
 
-def _target(node: ast.AST) -> ast.AST | None:
+def target_argument(node: ast.AST) -> ast.AST | None:
     """The targets of a score site: the labels of a cross entropy, the index of a gather."""
     if isinstance(node, ast.Subscript):
         return node.slice.elts[-1] if isinstance(node.slice, ast.Tuple) else node.slice

@@ -169,7 +169,8 @@ def _load(
 ) -> Submission:
     changed = tuple(_changed(repo, head, base))
     folders = record_folders(changed)
-    folder = primary_folder(changed, folders)
+    old = _contents(base) if base is not None and len(folders) > 1 else frozenset()
+    folder = primary_folder(changed, folders, old)
     entries = changed + tuple(_unchanged(repo, head, folder, {e.path for e in changed}))
     entries = tuple(sorted(entries, key=lambda e: e.path))
     reader = GitReader(repo.path, {e.path: e for e in entries})
@@ -214,6 +215,13 @@ def _entry(repo: pygit2.Repository, path: str, oid: str, mode: int, change: Chan
     except KeyError:
         return FileEntry(path, 0, oid, change, mode == _SYMLINK, "the clone does not hold its content")
     return FileEntry(path, size, oid, change, mode == _SYMLINK)
+
+
+def _contents(commit: pygit2.Commit) -> frozenset[str]:
+    """Ids of every blob below ``records`` in a commit."""
+    if "records" not in commit.tree:
+        return frozenset()
+    return frozenset(str(item.id) for _, item in _walk(commit.tree["records"], "records"))
 
 
 def _unchanged(

@@ -8,53 +8,69 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import PurePosixPath
 
 from harness.submission import Change, FileEntry
 
 _SCRIPT_READ_LIMIT = 4_000_000  # bytes of a script that are looked at; the largest real one has 1.3 MB
 _TOUCHED = {Change.ADDED, Change.MODIFIED}
-_PACKED = re.compile(rb"\bexec\s*\(|\brunpy\b|\bruncode\b")
+_PACKED = re.compile(rb"\bexec\s*\(|\brunpy\b|\bexec_module\b")
+_LONG_LITERAL = re.compile(rb"[^\s\"']{2000}")
+_LEARNS = re.compile(rb"^\s*(?:import|from) +(?:torch|mlx|jax|tensorflow|tinygrad|triton)\b", re.MULTILINE)
+_TRAINS = re.compile(rb"\.backward\s*\(|value_and_grad|optimi[sz]er\w*\.step")
 _SIGNS = (
+    (_TRAINS, 4),
     (re.compile(rb"val_bpb|bits_per_byte"), 4),
-    (re.compile(rb"\.backward\s*\(|value_and_grad"), 4),
+    (re.compile(rb"cross_entropy|nll_loss|log_softmax"), 3),
     (re.compile(rb"fineweb_val|val_files|VAL_FILES|final_int8|roundtrip"), 3),
     (re.compile(rb"DATA_PATH|ITERATIONS|MAX_WALLCLOCK"), 2),
     (re.compile(rb"__main__"), 1),
     (re.compile(rb"init_process_group"), 1),
 )
+_PACKED_SCORE = 12  # a packed script shows nothing of itself, and nobody packs a side tool
+_ENOUGH = 5  # signs that a script of the record folder must show unless it is named as one that trains
 
 
 def record_folders(entries: Iterable[FileEntry]) -> tuple[str, ...]:
     """List the record folders that the change adds to or modifies, in path order.
 
     A record folder is ``records/<track>/<record>``; where a change has none, it is every directory
-    that holds a ``submission.json``.
+    that holds a ``submission.json`` and a script.
     """
     live = [e for e in entries if e.change is not Change.DELETED]
     inside = {f for e in live if (f := _under_records(e.path)) is not None}
     if inside:
-        return tuple(sorted(inside))
-    manifests = (PurePosixPath(e.path) for e in live if e.path.endswith("submission.json"))
-    return tuple(sorted({str(p.parent) for p in manifests if str(p.parent) != "."}))
+        holders = {str(PurePosixPath(e.path).parent) for e in live if _is_record_file(e.path)}
+        deep = {f for f in inside if f in holders or not any(f.startswith(g + "/") for g in inside)}
+        return tuple(sorted(f for f in deep if not any(g.startswith(f + "/") for g in deep)))
+    manifests = (PurePosixPath(e.path) for e in live if e.path.endswith("/submission.json"))
+    scripts = {str(PurePosixPath(e.path).parent) for e in live if e.path.endswith(".py")}
+    return tuple(sorted({str(p.parent) for p in manifests} & scripts))
 
 
 def _under_records(path: str) -> str | None:
     parts = path.split("/")
-    if parts[0] != "records":
-        return None
-    if len(parts) >= 4:
-        return "/".join(parts[:3])
-    return "/".join(parts[:2]) if len(parts) == 3 and _is_record_file(parts[2]) else None
+    places = [i for i, part in enumerate(parts[:-1]) if part == "records"]
+    for start in reversed(places):  # some heads repeat the path: records/<track>/records/<track>/<record>
+        if len(parts) - start >= 4:
+            return "/".join(parts[: start + 3])
+    if places and len(parts) - places[-1] == 3 and _is_record_file(parts[-1]):
+        return "/".join(parts[:-1])
+    return None
 
 
-def _is_record_file(name: str) -> bool:
-    return name == "submission.json" or name.endswith((".py", ".log"))
+def _is_record_file(path: str) -> bool:
+    return path.endswith(("submission.json", ".py", ".log"))
 
 
-def primary_folder(entries: Iterable[FileEntry], folders: tuple[str, ...]) -> str | None:
-    """Pick the folder that most looks like the submitted record: new, with manifest, script and logs."""
+def primary_folder(
+    entries: Iterable[FileEntry], folders: tuple[str, ...], old: Collection[str] = frozenset()
+) -> str | None:
+    """Pick the folder that most looks like the submitted record: new, with manifest, script and logs.
+
+    ``old`` holds the ids of contents that main already had: moved and copied records are not new.
+    """
     held: dict[str, list[FileEntry]] = defaultdict(list)
     for entry in entries:
         for folder in folders:
@@ -62,11 +78,11 @@ def primary_folder(entries: Iterable[FileEntry], folders: tuple[str, ...]) -> st
                 held[folder].append(entry)
     if not held:
         return None
-    return max(sorted(held), key=lambda f: _folder_score(held[f], f))
+    return max(sorted(held), key=lambda f: _folder_score(held[f], f, old))
 
 
-def _folder_score(entries: list[FileEntry], folder: str) -> tuple[int, int, int]:
-    new = [e for e in entries if e.change is not Change.MODIFIED]
+def _folder_score(entries: list[FileEntry], folder: str, old: Collection[str]) -> tuple[int, int, int]:
+    new = [e for e in entries if e.change is not Change.MODIFIED and e.oid not in old]
     names = [e.path.removeprefix(folder + "/") for e in new]
     score = 4 * any(n.endswith(".py") for n in names)
     score += 4 * ("submission.json" in names)
@@ -78,15 +94,17 @@ def _folder_score(entries: list[FileEntry], folder: str) -> tuple[int, int, int]
 def entry_script(
     entries: Iterable[FileEntry], folder: str | None, read: Callable[[str], bytes]
 ) -> str | None:
-    """Pick the script that trains and evaluates, by what it contains; None when nothing looks like one."""
+    """Pick the script that trains and evaluates, by what it contains; None when nothing looks like one.
+
+    The record folder comes first; failing that, a changed script elsewhere that plainly trains.
+    """
     scripts = [e for e in entries if e.path.endswith(".py") and _readable(e)]
     inside = [e for e in scripts if folder is not None and e.path.startswith(folder + "/")]
-    touched = [e for e in scripts if e.change in _TOUCHED]
-    for candidates in (inside, touched):
-        scored = [(_script_score(e, folder, read), e.path) for e in candidates]
-        good = [(score, path) for score, path in scored if score[0] > 0]
-        if good:
-            return min(good, key=lambda item: (tuple(-s for s in item[0]), item[1]))[1]
+    elsewhere = [e for e in scripts if e.change is not Change.PRESENT and e not in inside]
+    for candidates, strict in ((inside, False), (elsewhere, True)):
+        ranked = [(rank, e.path) for e in candidates if (rank := _rank(e, folder, read, strict=strict))]
+        if ranked:
+            return min(ranked, key=lambda item: (tuple(-r for r in item[0]), item[1]))[1]
     return None
 
 
@@ -94,16 +112,20 @@ def _readable(entry: FileEntry) -> bool:
     return entry.change is not Change.DELETED and entry.problem is None and entry.size > 0
 
 
-def _script_score(entry: FileEntry, folder: str | None, read: Callable[[str], bytes]) -> tuple[int, int, int]:
+def _rank(
+    entry: FileEntry, folder: str | None, read: Callable[[str], bytes], *, strict: bool
+) -> tuple[int, int, int] | None:
+    """How much a script looks like the scored one (higher is more), or None when it does not."""
     source = read(entry.path)[:_SCRIPT_READ_LIMIT]
-    score = sum(weight for sign, weight in _SIGNS if sign.search(source))
-    if _PACKED.search(source):
-        score = max(score, 10)
     path = PurePosixPath(entry.path)
-    if score == 0 and path.name != "train_gpt.py":
-        return 0, 0, 0
+    named = path.name == "train_gpt.py" or (path.name.startswith("train") and not strict)
+    score = sum(weight for sign, weight in _SIGNS if sign.search(source))
+    learns = _LEARNS.search(source) is not None and score >= _ENOUGH
+    if _PACKED.search(source) and (named or _LONG_LITERAL.search(source)):
+        score = max(score, _PACKED_SCORE)
+    elif not named and not (learns and (_TRAINS.search(source) or not strict)):
+        return None
     score += 8 * (path.name == "train_gpt.py") + 3 * path.name.startswith("train")
-    score += 4 * (entry.change is not Change.MODIFIED)
-    score -= 4 * (b"mlx.core" in source) + 6 * path.name.startswith("test_")
+    score += 4 * (entry.change is not Change.MODIFIED) - 4 * (b"mlx.core" in source)
     depth = len(path.parts) - len(PurePosixPath(folder or ".").parts)
-    return max(score, 1), -depth, entry.size
+    return score, -depth, entry.size

@@ -28,6 +28,7 @@ from checkers.facts.values import (
     Sequence,
     Super,
     Value,
+    deep,
     flat,
     merge,
     now,
@@ -126,6 +127,8 @@ class Calling(Heap):
             self.callers.setdefault(target, set()).add(node)
         if len(self.frames) > _DEEPEST or sum(f.function is target for f in self.frames) >= _MOST_SELF:
             return Value(bits=self.inputs(args, keywords) & ~RAW)
+        if _is_kernel(target):
+            return self._kernel(args, keywords)
         env = Env(function.env.module, function.env)
         if function.bound is not None:
             args = [function.bound, *args]
@@ -142,20 +145,34 @@ class Calling(Heap):
         self.touched = min(touched, self.touched)
         return result
 
+    def _kernel(self, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """A device kernel writes into the buffers that its caller made for it."""
+        bits = self.inputs(args, keywords) & ~RAW
+        start = self.frames[-1].start
+        for value in (*args, *keywords.values()):
+            for ref in value.refs:
+                if isinstance(ref, Cell) and ref.serial > start:
+                    ref.state |= bits
+        return Value(bits=bits)
+
     def _key(self, function: Function, args: list[Value], keywords: dict[str, Value]) -> Any:
         """What a call's result depends on, but for the sources of its inputs; None when too much."""
-        parts: list[Any] = [function.node, id(function.env), self.version, bool(self.uncertain)]
+        weights = self.weights if function.bound is None else -1
+        parts: list[Any] = [function.node, id(function.env), self.version, weights, bool(self.uncertain)]
         for value in (*args, *keywords.values()):
             if value.known and not isinstance(value.const, (int, float, str, bool, type(None))):
                 return None
-            parts.append(value.refs)
+            parts.append(tuple(_identity(r) for r in value.refs))
             parts.append((type(value.const), value.const) if value.known else None)
         return (*parts, *keywords)
 
     def _recalled(self, known: Any, args: list[Value], keywords: dict[str, Value]) -> Value:
         before, result = known
         inputs = self.inputs(args, keywords) & ~RAW
-        return _resupplied(result, before, inputs)
+        for value in (*args, *keywords.values()):
+            if any(isinstance(r, Instance) for r in value.refs):
+                inputs |= deep(value) & self.learned
+        return _resupplied(result, before | self.learned, inputs)
 
     def _bind_arguments(
         self, function: Function, env: Env, args: list[Value], keywords: dict[str, Value]
@@ -185,6 +202,8 @@ class Calling(Heap):
     def _run(self, function: Function, env: Env, node: ast.AST) -> Value:
         target = function.node
         frame = Frame(target, env, function.owner, function.bound)
+        if function.bound is not None and getattr(target, "name", "") == "__init__":
+            frame.start = min((r.serial for r in function.bound.refs), default=frame.start) - 1
         self.entered[target] = self.entered.get(target, 0) + 1
         self.frames.append(frame)
         module, calls = self.module, self.calls
@@ -268,6 +287,24 @@ class Calling(Heap):
             self.module = previous
 
 
+def _is_kernel(node: Any) -> bool:
+    """Whether a function is compiled for the device and cannot be followed as Python."""
+    return any("jit" in ast.dump(d) and "script" not in ast.dump(d) for d in getattr(node, "decorator_list", ()))
+
+
+def _identity(ref: Any) -> Any:
+    """What makes two arguments the same for a function that only reads them."""
+    if isinstance(ref, Cell):
+        return Cell
+    if isinstance(ref, Method):
+        return ref.name, tuple(_identity(r) for r in ref.receiver.refs)
+    if isinstance(ref, Function) and ref.bound is not None:
+        return ref.node, tuple(_identity(r) for r in ref.bound.refs)
+    if isinstance(ref, Sequence) and ref.rest is None and ref.items is not None and len(ref.items) < 8:
+        return tuple(tuple(map(_identity, i.refs)) or repr(i.const) for i in ref.items)
+    return ref
+
+
 def _simple(value: Value) -> bool:
     """Whether a result may be handed out again: numbers, or a few of them."""
     for ref in value.refs:
@@ -287,6 +324,6 @@ def _resupplied(value: Value, before: int, inputs: int) -> Value:
         return Value(value.const, value.bits, (Sequence(fresh),))
     bits = flat(value)
     nulls = tuple(r for r in value.refs if r is NULL)
-    if bits & before or not value.known:
+    if not value.known or bits & before:
         bits = (bits & ~before) | inputs
     return Value(value.const, bits, nulls)

@@ -59,7 +59,11 @@ class Heap(Statements):
         ):
             return
         for ref in base.refs:
-            self.touch(ref)
+            if isinstance(ref, (Instance, Class)) and _same(ref.attrs.get(name), value, self.learned):
+                keep = ref.attrs[name]
+                ref.attrs[name] = Value(keep.const, keep.bits | flat(value), keep.refs)
+                continue
+            self.touch(ref, _numeric(getattr(ref, "attrs", {}).get(name), value))
             if isinstance(ref, (Instance, Class)):
                 keep = self.uncertain and name in ref.attrs
                 ref.attrs[name] = merge(ref.attrs[name], value) if keep else value
@@ -78,7 +82,8 @@ class Heap(Statements):
             value = Value(value.const, value.bits & ~self.iterations | charge, value.refs)
         bits = flat(value) | (flat(index) & ~RAW) | self._span(target.slice)
         for ref in base.refs:
-            self.touch(ref)
+            old = ref.items.get(index.const) or ref.rest if isinstance(ref, Mapping) and index.known else None
+            self.touch(ref, _numeric(old, value))
             if isinstance(ref, Mapping):
                 store(ref, index, value, bool(self.uncertain))
             elif isinstance(ref, Sequence):
@@ -114,7 +119,7 @@ class Heap(Statements):
 
     def write_parameters(self, ref: Obj, bits: int, node: ast.AST, strong: bool) -> None:
         """Put a value into parameters: an update when it is a gradient, a write when it is data."""
-        self.touch_all()
+        self.touch_weights()
         kept = self.weights_only(bits)
         objects = parameters_below(Value(refs=(ref,)))
         if bits & GRAD:
@@ -140,7 +145,7 @@ class Heap(Statements):
         bits = self.pending
         if not bits:
             return
-        self.touch_all()
+        self.touch_weights()
         objects = parameters_below(parameters)
         if not objects:
             objects = parameters_below(Value(refs=tuple(self.forwarded.values())))
@@ -153,7 +158,7 @@ class Heap(Statements):
 
     def load(self, model: Value, bits: int, node: ast.AST) -> None:
         """Replace the state of models by a loaded one."""
-        self.touch_all()
+        self.touch_weights()
         kept = self.weights_only(bits)
         objects = parameters_below(model)
         if bits & VAL and not bits & self.scores:
@@ -174,7 +179,7 @@ class Heap(Statements):
     def counted(self, node: ast.AST, table: Value, key: int) -> None:
         """A table was incremented at keys with the given sources."""
         objects = [r for r in table.refs if isinstance(r, (Cell, Mapping, Sequence, Instance))]
-        self.touch_all()
+        self.touch_weights()
         event = self._happened(Did.COUNT, node, key, list(objects))
         bit = self.event_bit(event)
         for obj in objects:
@@ -199,6 +204,22 @@ def parameters_below(value: Value) -> list[Obj]:
         for o in closure(value)[1]
         if isinstance(o, Cell) or (isinstance(o, Instance) and o.what != "optimizer")
     ]
+
+
+def _numeric(old: Value | None, new: Value) -> bool:
+    """Whether a number replaces a number."""
+    if old is None or not old.bits or old.known or new.known:
+        return False
+    return all(type(r) is Cell or r is NULL for r in (*old.refs, *new.refs))
+
+
+def _same(old: Value | None, new: Value, learned: int) -> bool:
+    """Whether storing a value changes nothing but, at most, what it has learned."""
+    if old is None or (flat(old) | flat(new)) & ~learned != flat(old) & ~learned or old.known is not new.known:
+        return False
+    if old.known:
+        return type(old.const) is type(new.const) and bool(old.const == new.const)
+    return all(type(r) is Cell and r.what != "param" or r is NULL for r in (*old.refs, *new.refs))
 
 
 def _set_sequence(ref: Sequence, index: Value, value: Value) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from checkers.facts.library import Use, effect
@@ -178,6 +179,15 @@ def _apply(machine: Any, use: Use) -> Value:
         if isinstance(ref, Class) and (found := ref.find("forward")):
             return machine.call(found[0], [NOTHING, *use.args], use.keywords, use.node)
     return receiver
+
+
+@effect("register_buffer", "register_parameter", "add_module")
+def _register(machine: Any, use: Use) -> Value:
+    """A tensor or module becomes an attribute."""
+    if use.receiver is not None and len(use.args) > 1 and isinstance(use.args[0].const, str):
+        target = ast.Attribute(value=ast.Name("self"), attr=use.args[0].const, ctx=ast.Store())
+        machine.set_attribute(use.receiver, ast.copy_location(target, use.node), use.args[1])
+    return NOTHING
 
 
 @effect("state_dict")

@@ -29,7 +29,6 @@ from checkers.facts.values import (
 
 _TELLING = frozenset({Did.SCORE, Did.UPDATE, Did.COUNT, Did.CHARGE, Did.WRITE})
 _ALL_OF = 12  # a literal list of at most so many is run item by item
-_DEEPEST = 5  # loops nested deeper than this are run once
 
 
 class Looping(Expressions):
@@ -104,8 +103,8 @@ class Looping(Expressions):
         return [(1, whole), (2, whole)]
 
     def _worth_repeating(self, start: int) -> bool:
-        if len(self.loops) > _DEEPEST:
-            return False
+        if any(number > 1 for _, number in self.loops):
+            return False  # the first iteration of the outer loop has shown what repeats
         return any(e.kind in _TELLING and e.bits & VAL for e in self.events[start:])
 
     def _iteration(self, node: ast.For, number: int, item: Value) -> None:

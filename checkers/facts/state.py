@@ -16,9 +16,11 @@ from checkers.facts.values import (
     RAW,
     VAL,
     Bits,
+    Cell,
     Env,
     Function,
     Library,
+    Method,
     Obj,
     Value,
     Ways,
@@ -85,6 +87,7 @@ class State:
         self.ranked = 0  # depth of branches that hang on the rank
         self.touched = NEVER  # serial of the oldest object changed by the running call
         self.version = 0  # counts the changes of objects that outlive the frame that made them
+        self.weights = 0  # counts the changes of learned state
         self.remembered: dict[Any, Any] = {}  # results of calls that changed nothing
         self.stepped = False  # an update followed the last backward pass
         self.sources: dict[str, str] = {}  # where each setting that was read comes from
@@ -105,12 +108,19 @@ class State:
             value = self._libraries[dotted] = Value(refs=(Library(dotted),))
         return value
 
-    def touch(self, obj: Obj) -> None:
-        """An object is about to change. What was remembered of calls that saw it may no longer hold."""
+    def touch(self, obj: Obj, quiet: bool = False) -> None:
+        """An object is about to change. What was remembered of calls that saw it may no longer hold,
+        unless the change is ``quiet``: one number replaced by another.
+        """
         serial = obj.serial
         self.touched = min(self.touched, serial)
-        if serial < self.frames[-1].start:
+        if not quiet and serial < self.frames[-1].start and not isinstance(obj, (Cell, Method)):
             self.version += 1
+
+    def touch_weights(self) -> None:
+        """Learned state is about to change; what a method makes of it is looked up when it is recalled."""
+        self.touched = 0
+        self.weights += 1
 
     def touch_all(self) -> None:
         """Many objects are about to change."""

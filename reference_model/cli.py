@@ -7,20 +7,17 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import sentencepiece as spm
 import torch
 
 from reference_model.artifact import save_artifact
 from reference_model.config import Config, config_from_env
 from reference_model.corpus import write_default_dataset
 from reference_model.data import validation_stream
-from reference_model.evaluate import stream_bytes
 from reference_model.export import Description, export_record
 from reference_model.model import GPT
-from reference_model.pipeline import evaluate_artifact, quantize_model, run
+from reference_model.pipeline import count_bytes, evaluate_artifact, quantize_model, run
 from reference_model.ranks import Ranks, join_ranks, leave_ranks
 from reference_model.stages import training_tokens
-from reference_model.tokens import canonical_byte_table
 from reference_model.train import Trainer
 
 CHECKPOINT = "checkpoint.pt"
@@ -74,9 +71,8 @@ def command_eval(config: Config, options: argparse.Namespace) -> None:
     """Score the validation stream with what the artifact holds, and nothing else."""
     ranks = join_ranks()
     stream = validation_stream(config.data_path)
-    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
-    table = canonical_byte_table(tokenizer, config.vocab_size)
-    score = evaluate_artifact(config, ranks, stream, stream_bytes(table, stream))
+    size = count_bytes(config, stream, print)
+    score = evaluate_artifact(GPT(config), config, ranks, stream, size)
     if ranks.is_master:
         print(f"val_loss:{score.val_loss:.8f} val_bpb:{score.val_bpb:.8f}")
         print(f"tokens:{score.tokens} bytes:{score.bytes}")

@@ -113,6 +113,7 @@ class Config:
     rank_loading: str = "every-rank"
     roundtrip: str = "loaded"
     counted_code: str = "all"
+    size_check: str = "decimal"
 
 
 DEFAULT = Config()
@@ -160,6 +161,7 @@ def tiny(**changes: Any) -> Config:
         calibration_sequences=4,
         max_wallclock_seconds=60.0,
         xsa_last_n=1,
-        slot_steps=4,
+        slot_steps=6,
+        slot_lr=0.05,
     )
     return Config(**{**small, **changes})

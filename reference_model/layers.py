@@ -22,16 +22,34 @@ def rms_norm(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.size(-1),))
 
 
+class Adapter(nn.Module):
+    """A low-rank addition to a linear map (LoRA); starts as exactly nothing."""
+
+    def __init__(self, inputs: int, outputs: int, rank: int, device: torch.device) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.randn(rank, inputs, device=device) / inputs**0.5)
+        self.up = nn.Parameter(torch.zeros(outputs, rank, device=device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., inputs) to (..., outputs) through ``rank`` numbers."""
+        return F.linear(F.linear(x, self.down), self.up)
+
+
 class Linear(nn.Linear):
     """A bias-free map stored in fp32, computed in its input's type; may round its weight on the fly."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
         self.fake_format = "none"
+        self.adapter: Adapter | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` times the weight, rounded with a straight-through gradient when asked to."""
-        return F.linear(x, fake_quantize(self.weight, self.fake_format).to(x.dtype))
+        mapped = F.linear(x, fake_quantize(self.weight, self.fake_format).to(x.dtype))
+        if self.adapter is None:
+            return mapped
+        added: Tensor = self.adapter(x)
+        return mapped + added
 
 
 class Rotary(nn.Module):

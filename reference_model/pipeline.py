@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +18,33 @@ import sentencepiece as spm
 import torch
 import torch.distributed as dist
 
-from reference_model.artifact import load_artifact, save_artifact
+from reference_model.artifact import save_artifact
 from reference_model.config import Config, config_from_env
-from reference_model.data import validation_stream
-from reference_model.evaluate import Score, score_plain, stream_bytes, summarize
+from reference_model.evaluate import Score, score_plain, summarize
 from reference_model.gptq import gptq_rounders, hessians_from
 from reference_model.model import GPT
 from reference_model.prune import prune_to_fit
-from reference_model.quantize import Packed, pack_model, unpack_model
+from reference_model.quantize import Packed, pack_model
 from reference_model.ranks import Ranks, join_ranks, leave_ranks, require_equal_weights
-from reference_model.stages import byte_table, calibration_tokens, score_validation, training_tokens
+from reference_model.stages import (
+    before_evaluation,
+    before_quantization,
+    calibration_tokens,
+    charged_bytes,
+    check_size,
+    model_to_score,
+    score_validation,
+    training_tokens,
+    validation_tokens,
+    what_to_ship,
+)
 from reference_model.tokens import decoded_byte_count
-from reference_model.train import Trainer
+from reference_model.train import Log, Trainer
 
 RULE = "=" * 100
 
 
-def open_log(config: Config, ranks: Ranks, code: str) -> Callable[[str], None]:
+def open_log(config: Config, ranks: Ranks, code: str) -> Log:
     """Return a function that prints a line and appends it to ``logs/<run_id>.txt``; master only."""
     path = Path("logs") / f"{config.run_id}.txt"
 
@@ -67,7 +76,7 @@ def describe_machine() -> str:
         return "no GPU: running on the CPU"
 
 
-def log_setup(config: Config, ranks: Ranks, scored: int, log: Callable[[str], None]) -> None:
+def log_setup(config: Config, ranks: Ranks, scored: int, log: Log) -> None:
     """Log where the data come from and how the run is set up."""
     shards = len(glob.glob(os.path.join(config.data_path, "fineweb_train_*.bin")))
     pattern = os.path.join(config.data_path, "fineweb_val_*.bin")
@@ -95,73 +104,62 @@ def quantize_model(model: GPT, config: Config) -> dict[str, Packed]:
     return packed
 
 
-def load_model(config: Config, ranks: Ranks) -> GPT:
-    """Return a new model holding exactly what the artifact says."""
-    model = GPT(config).to(ranks.device)
-    model.load_state_dict(unpack_model(load_artifact(config.artifact_path)))
-    require_equal_weights(model, ranks)
-    return model
-
-
-def write_submission(model: GPT, config: Config, ranks: Ranks, code: str, log: Callable[[str], None]) -> None:
+def write_submission(model: GPT, config: Config, ranks: Ranks, code: str, log: Log) -> None:
     """Write the artifact and log every byte that is shipped; raises ValueError beyond the limit."""
     if ranks.is_master:
-        size = save_artifact(quantize_model(model, config), config.artifact_path, config.compressor)
+        shipped = what_to_ship(quantize_model(model, config), config)
+        size = save_artifact(shipped, config.artifact_path, config.compressor)
         label = f"{config.quantization}+{config.compressor}"
-        total = size + len(code.encode("utf-8"))
+        code_bytes = len(code.encode("utf-8"))
         log(f"Serialized model {label}: {size} bytes")
-        log(f"Code size: {len(code.encode('utf-8'))} bytes")
-        log(f"Total submission size {label}: {total} bytes")
-        if total > config.size_limit_bytes:
-            raise ValueError(f"submission of {total} bytes exceeds {config.size_limit_bytes}")
+        log(f"Code size: {code_bytes} bytes")
+        log(f"Total submission size {label}: {size + code_bytes} bytes")
+        check_size(size + code_bytes, config)
     if ranks.world_size > 1:
         dist.barrier()
 
 
-def count_bytes(
-    config: Config,
-    tokenizer: spm.SentencePieceProcessor,
-    stream: npt.NDArray[np.int64],
-    log: Callable[[str], None],
-) -> int:
-    """Return the bytes of the scored tokens by table; log them next to what decoding gives.
+def count_bytes(config: Config, stream: npt.NDArray[np.int64], log: Log) -> int:
+    """Return the bytes of the scored tokens; log them next to what decoding the tokens gives.
 
     The two agree on every text whose pieces have no space inside; on a stream that is not the
     encoding of a text (noise, say) they may differ, which is worth a line but no refusal.
     """
-    by_table = stream_bytes(byte_table(tokenizer, config), stream)
+    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
+    if int(tokenizer.vocab_size()) != config.vocab_size:
+        raise ValueError(f"VOCAB_SIZE={config.vocab_size} but the tokenizer has {tokenizer.vocab_size()}")
+    by_table = charged_bytes(tokenizer, stream, config)
     decoded = decoded_byte_count(tokenizer, stream) - decoded_byte_count(tokenizer, stream[:1])
     log(f"bytes_by_table:{by_table} bytes_by_decoding:{decoded}")
     return by_table
 
 
 def evaluate_artifact(
-    config: Config, ranks: Ranks, stream: npt.NDArray[np.int64], charged_bytes: int
+    trained: GPT, config: Config, ranks: Ranks, stream: npt.NDArray[np.int64], size: int
 ) -> Score:
-    """Load the artifact and score the validation stream with it."""
-    model = load_model(config, ranks)
+    """Load the artifact and score the validation stream, of ``size`` bytes, with it."""
+    before_evaluation(config)
+    model = model_to_score(trained, config, ranks)
     losses = score_validation(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
-    return summarize(losses, charged_bytes)
+    return summarize(losses, size)
 
 
 def run(config: Config, code: str) -> Score:
     """Run everything; return the score that the log reports."""
     ranks = join_ranks()
     log = open_log(config, ranks, code)
-    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
-    if int(tokenizer.vocab_size()) != config.vocab_size:
-        raise ValueError(f"VOCAB_SIZE={config.vocab_size} but the tokenizer has {tokenizer.vocab_size()}")
-    stream = validation_stream(config.data_path)
+    stream = validation_tokens(config)
     log_setup(config, ranks, len(stream) - 1, log)
-    charged_bytes = count_bytes(config, tokenizer, stream, log)
+    size = count_bytes(config, stream, log)
     trainer = Trainer(config, ranks, training_tokens(config))
     log(f"model_params:{sum(p.numel() for p in trainer.model.parameters())}")
     model = trainer.run(log)
     require_equal_weights(model, ranks)
-    log_trained(model, stream, charged_bytes, config, ranks, log)
+    log_trained(model, stream, size, config, ranks, log)
+    before_quantization(model, config, ranks)
     write_submission(model, config, ranks, code, log)
     started = time.perf_counter()
-    score = evaluate_artifact(config, ranks, stream, charged_bytes)
+    score = evaluate_artifact(model, config, ranks, stream, size)
     log_final(score, config, 1000.0 * (time.perf_counter() - started), log)
     leave_ranks(ranks)
     return score
@@ -170,18 +168,18 @@ def run(config: Config, code: str) -> Score:
 def log_trained(
     model: GPT,
     stream: npt.NDArray[np.int64],
-    charged_bytes: int,
+    size: int,
     config: Config,
     ranks: Ranks,
-    log: Callable[[str], None],
+    log: Log,
 ) -> None:
     """Log the trained model's plain score, for comparison with what the artifact will get."""
     losses = score_plain(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
-    score = summarize(losses, charged_bytes)
+    score = summarize(losses, size)
     log(f"trained_model val_loss:{score.val_loss:.4f} val_bpb:{score.val_bpb:.4f}")
 
 
-def log_final(score: Score, config: Config, milliseconds: float, log: Callable[[str], None]) -> None:
+def log_final(score: Score, config: Config, milliseconds: float, log: Log) -> None:
     """Log the score of the artifact in the challenge's words."""
     label = f"final_{config.quantization}_{config.compressor}_roundtrip"
     log(f"scored_tokens:{score.tokens} scored_bytes:{score.bytes} score:{config.score}")

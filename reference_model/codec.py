@@ -1,0 +1,94 @@
+"""Closing the argument: the scorer as a compressor, and its decompressor in another process.
+
+:class:`Scorer` is the contract for those who cooperate with an audit: ``reset``, ``distribution``,
+``observe``. It holds the network from the artifact, trains it on what was observed (score-first TTT),
+and mixes in exact n-gram counts. Whoever has the artifact alone can decode what it encoded.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from reference_model.coder import ArithmeticDecoder, ArithmeticEncoder, cumulative_frequencies
+from reference_model.config import Config
+from reference_model.dense_ngram import DenseNgram
+from reference_model.layers import BOS_TOKEN
+from reference_model.model import GPT
+from reference_model.ttt import adapt, training_rows
+
+CODEC_MAGIC = b"PGC1"
+
+
+class Scorer:
+    """Predicts one token at a time from the artifact and the tokens observed so far."""
+
+    def __init__(self, model: GPT, config: Config) -> None:
+        self.original, self.config = model.eval(), config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything observed and learned."""
+        self.model = copy.deepcopy(self.original)
+        self.tokens: list[int] = []
+        self.counts = DenseNgram(self.config.vocab_size, self.config.ngram_order, self.config.ngram_strength)
+
+    def distribution(self) -> npt.NDArray[np.float64]:
+        """Return the distribution of the next token, (V,), from what was observed alone."""
+        neural = self.neural_distribution()
+        entropy = None
+        if self.config.ngram_weight != "count":
+            entropy = -float((neural * np.log(neural)).sum())
+        return self.counts.distribution(neural, entropy)
+
+    @torch.no_grad()
+    def neural_distribution(self) -> npt.NDArray[np.float64]:
+        """Return the network's own distribution; before any token it has seen a bare BOS."""
+        context = self.context()
+        logits = self.model(torch.tensor([context]))[0, -1]
+        probabilities: npt.NDArray[np.float64] = logits.double().softmax(dim=-1).numpy()
+        return probabilities
+
+    def context(self) -> list[int]:
+        """Return the tokens since a fixed grid point, so that contexts grow from half to full length."""
+        half = max(self.config.train_seq_len // 2, 1)
+        first = max((len(self.tokens) // half - 1) * half, 0)
+        return self.tokens[first:] or [BOS_TOKEN]
+
+    def observe(self, token: int) -> None:
+        """Take in a token that was charged; at the end of a chunk, learn from the chunk."""
+        self.tokens.append(token)
+        self.counts.observe(token)
+        chunk = self.config.ttt_chunk_tokens
+        if self.config.ttt_epochs > 0 and len(self.tokens) % chunk == 0:
+            learned = torch.tensor(self.tokens[-chunk:])
+            pairs = list(training_rows(learned, 0, len(learned) - 1, self.config.train_seq_len))
+            adapt(self.model, self.model.parameters(), pairs, self.config.ttt_lr, self.config.ttt_epochs)
+
+
+def compress_tokens(scorer: Scorer, tokens: npt.NDArray[np.int64]) -> tuple[bytes, float]:
+    """Return the file that stands for ``tokens`` and the bits that the scorer claims for them."""
+    scorer.reset()
+    encoder, claimed = ArithmeticEncoder(), 0.0
+    for token in tokens.tolist():
+        distribution = scorer.distribution()
+        cumulative = cumulative_frequencies(distribution)
+        encoder.encode(int(cumulative[token]), int(cumulative[token + 1]))
+        claimed -= math.log2(float(distribution[token]))
+        scorer.observe(token)
+    return CODEC_MAGIC + len(tokens).to_bytes(4, "little") + encoder.finish(), claimed
+
+
+def decompress_tokens(scorer: Scorer, data: bytes) -> npt.NDArray[np.int64]:
+    """Return the tokens behind a file; raises ValueError if it was not written by this codec."""
+    if data[:4] != CODEC_MAGIC:
+        raise ValueError("not a file of this codec")
+    scorer.reset()
+    count, decoder = int.from_bytes(data[4:8], "little"), ArithmeticDecoder(data[8:])
+    for _ in range(count):
+        scorer.observe(decoder.decode(cumulative_frequencies(scorer.distribution())))
+    return np.array(scorer.tokens, dtype=np.int64)

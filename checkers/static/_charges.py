@@ -50,7 +50,18 @@ class Charges:
     @cached_property
     def roots(self) -> list[At]:
         """The expressions that are accumulated."""
-        return [At(value) for event in self.events for value in _added(event.node)]
+        added = [value for event in self.events for value in _added(event.node)]
+        return [At(node) for node in dict.fromkeys((*added, *self.mixtures))]
+
+    @cached_property
+    def mixtures(self) -> list[ast.AST]:
+        """Logarithms of probabilities that were themselves made of scores: where experts are mixed."""
+        found: dict[ast.AST, None] = {}
+        for event in self.facts.of(Did.SCORE):
+            if event.bits & VAL and isinstance(event.node, ast.Call) and target_argument(event.node) is None:
+                if "score" in {k[0] for k in self.facts.keys(event.bits)}:
+                    found[event.node] = None
+        return list(found)
 
     @cached_property
     def trace(self) -> Trace:
@@ -175,8 +186,8 @@ def target_argument(node: ast.AST) -> ast.AST | None:
         return named.get("index", node.args[-1] if node.args else None)
     if "target" in named:
         return named["target"]
-    place = _TARGET_ARGUMENT.get(name, 1)
-    return node.args[place] if len(node.args) > place else None
+    place = _TARGET_ARGUMENT.get(name)
+    return node.args[place] if place is not None and len(node.args) > place else None
 
 
 _VIEWS = frozenset(

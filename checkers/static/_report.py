@@ -8,7 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from checkers.facts import Facts, Runs
-from checkers.finding import Evidence, Finding, Kind, Location, Strength
+from checkers.finding import (
+    CheckResult,
+    Evidence,
+    Finding,
+    Kind,
+    Location,
+    Strength,
+    cannot_tell,
+    nothing_to_check,
+)
 
 
 def finding(
@@ -37,6 +46,15 @@ def finding(
         related=tuple(related),
         reach=reach.why,
     )
+
+
+def unreadable(facts: Facts) -> CheckResult | None:
+    """The answer when there is nothing to analyze: no script, or none that could be parsed."""
+    if not facts.modules:
+        return nothing_to_check("the submission has no training script")
+    if all(m.problem for m in facts.modules):
+        return cannot_tell("no layer of the script could be parsed")
+    return None
 
 
 def numbered(findings: Iterable[Finding]) -> tuple[Finding, ...]:

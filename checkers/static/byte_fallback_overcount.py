@@ -5,7 +5,7 @@ from __future__ import annotations
 from checkers.finding import CheckResult, Evidence, Finding, Kind, Location, Strength, cannot_tell, examined
 from checkers.finding import nothing_to_check
 from checkers.static._byte_tables import Counting, builders, countings
-from checkers.static._report import finding, numbered
+from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import BYTES, PIECES
 from checkers.static._shipped_tables import ShippedTable, shipped_tables
 from checkers.subject import Subject
@@ -16,8 +16,8 @@ RULE = "byte-fallback-overcount"
 def check(subject: Subject) -> CheckResult:
     """Ask every byte table in use about byte tokens; compare shipped tables with their vocabularies."""
     facts = subject.facts
-    if not any(not m.problem for m in facts.modules):
-        return cannot_tell("no layer of the script could be parsed")
+    if (answer := unreadable(facts)) is not None:
+        return answer
     built, shipped = countings(subject), shipped_tables(subject)
     found = [f for c in built if (f := _built(subject, c)) is not None]
     found += [f for t in shipped if (f := _shipped(t)) is not None]

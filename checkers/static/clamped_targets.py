@@ -7,9 +7,9 @@ import re
 
 from checkers.facts import Did, Event
 from checkers.facts.values import VAL
-from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
 from checkers.static._charges import charges_of, target_argument
-from checkers.static._report import finding, numbered
+from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At
 from checkers.subject import Subject
 from harness.submission import SubmissionError
@@ -24,8 +24,8 @@ _HEAD = 20_000  # characters at the start of a log, where settings are printed
 def check(subject: Subject) -> CheckResult:
     """Look at the targets of every score on validation data."""
     facts = subject.facts
-    if not any(not m.problem for m in facts.modules):
-        return cannot_tell("no layer of the script could be parsed")
+    if (answer := unreadable(facts)) is not None:
+        return answer
     scores = {e.node: e for e in facts.of(Did.SCORE) if e.bits & VAL}
     if not scores:
         return nothing_to_check("no score on validation data was found in the code that runs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check
 from checkers.static._byte_tables import Counting, builders, countings
-from checkers.static._report import finding, numbered
+from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import PIECES, SPACED_ACCENT, SPACED_WORD
 from checkers.subject import Subject
 
@@ -14,8 +14,8 @@ RULE = "double-counted-space"
 def check(subject: Subject) -> CheckResult:
     """Ask every byte table in use, together with its accumulator, about pieces with a leading space."""
     facts = subject.facts
-    if not any(not m.problem for m in facts.modules):
-        return cannot_tell("no layer of the script could be parsed")
+    if (answer := unreadable(facts)) is not None:
+        return answer
     made = builders(facts)
     if not made:
         return nothing_to_check("the code that runs builds no byte table from a tokenizer")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 
 from checkers.facts import UNKNOWN
-from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, examined, nothing_to_check
 from checkers.static._charges import Charges, Lookup, charges_of
 from checkers.static._ratios import ratios
-from checkers.static._report import finding, numbered
+from checkers.static._report import finding, numbered, unreadable
 from checkers.subject import Subject
 
 RULE = "target-in-cache-key"
@@ -17,8 +17,8 @@ SMALLEST_VOCABULARY = 200  # a shorter range counts n-gram orders
 
 def check(subject: Subject) -> CheckResult:
     """Look at every table read at a hashed key that flows into a validation charge."""
-    if not any(not m.problem for m in subject.facts.modules):
-        return cannot_tell("no layer of the script could be parsed")
+    if (answer := unreadable(subject.facts)) is not None:
+        return answer
     charges = charges_of(subject)
     if not charges.roots:
         return nothing_to_check("no validation loss is accumulated in the code that runs")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, examined, nothing_to_check
 from checkers.static._charges import Charges, Lookup, charges_of
 from checkers.static._ratios import Ratio, is_sum, ratios
-from checkers.static._report import finding, numbered
+from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At
 from checkers.static.target_in_cache_key import target_keyed
 from checkers.subject import Subject
@@ -18,8 +18,8 @@ _NORMALIZERS = frozenset({"softmax", "log_softmax", "cross_entropy", "logsumexp"
 
 def check(subject: Subject) -> CheckResult:
     """Look at every table read that flows into a validation charge, and at how it was normalized."""
-    if not any(not m.problem for m in subject.facts.modules):
-        return cannot_tell("no layer of the script could be parsed")
+    if (answer := unreadable(subject.facts)) is not None:
+        return answer
     charges = charges_of(subject)
     if not charges.roots:
         return nothing_to_check("no validation loss is accumulated in the code that runs")

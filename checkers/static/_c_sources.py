@@ -1,0 +1,67 @@
+"""The C and C++ that a submission compiles: sources beside the script and in string literals of running code."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from checkers.facts import Facts
+from checkers.static._c_reader import CSource, looks_like_c, read
+from checkers.subject import Subject
+from harness.submission import SubmissionError
+
+_SUFFIXES = (".c", ".cc", ".cpp", ".cxx", ".h", ".hpp")
+_LARGEST = 400_000  # characters
+_COMPILERS = ("ctypes", "cffi", "load_inline", "cpp_extension", "nanobind", "pybind11", "nb.", ".so")
+
+
+@dataclass(frozen=True, slots=True)
+class CFunction:
+    """One C function, the source it is in, and where that source was found."""
+
+    function: ast.FunctionDef
+    source: CSource
+    path: str
+    literal: ast.AST | None = None  # the string literal in Python that holds the source
+
+
+def c_functions(subject: Subject) -> dict[str, CFunction]:
+    """The functions of all C sources by name; empty when the script compiles and loads none."""
+    facts = subject.facts
+    if not _compiles(facts):
+        return {}
+    found: dict[str, CFunction] = {}
+    for module in facts.modules:
+        for literal in _literals(module.tree):
+            if looks_like_c(literal.value) and facts.reaches(literal):
+                _add(found, read(literal.value), module.layer.path, literal)
+    for entry in subject.submission.files():
+        if entry.path.endswith(_SUFFIXES) and entry.size <= _LARGEST:
+            try:
+                text = subject.submission.text(entry.path)
+            except SubmissionError:
+                continue
+            _add(found, read(text), entry.path, None)
+    return found
+
+
+def _add(found: dict[str, CFunction], source: CSource, path: str, literal: ast.AST | None) -> None:
+    for name, function in source.functions.items():
+        found.setdefault(name, CFunction(function, source, path, literal))
+
+
+def _compiles(facts: Facts) -> bool:
+    return any(word in m.layer.lowered for m in facts.modules for word in _COMPILERS)
+
+
+def _literals(tree: ast.AST) -> list[ast.Constant]:
+    return [
+        n for n in ast.walk(tree)
+        if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) > 200 and "{" in n.value
+    ]
+
+
+def called(call: ast.Call, functions: dict[str, CFunction]) -> CFunction | None:
+    """The C function that a Python call names (``lib.score(...)``), None when it names none."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return functions.get(name)

@@ -1,0 +1,120 @@
+"""``byte-path-mixture``: a token's log-probability spread over its bytes and mixed byte by byte."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from checkers.finding import CheckResult, Finding, examined, nothing_to_check
+from checkers.static._c_sources import CFunction, c_functions, called
+from checkers.static._charges import Charges, charges_of
+from checkers.static._report import finding, numbered, unreadable
+from checkers.static._trace import At
+from checkers.subject import Subject
+
+RULE = "byte-path-mixture"
+_LOGS = frozenset({"log", "log2", "log1p", "logaddexp", "logaddexp2", "logsumexp", "log10"})
+_EXPS = frozenset({"exp", "exp2", "pow", "power", "expm1", "logaddexp", "logsumexp"})
+_MESSAGE = (
+    "The log-probability of a token is divided by the number of its bytes and mixed with a byte model along the bytes of "
+    "the true token; these factors do not make up a distribution over tokens."
+)
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every division of a score on its way into a mixture, in Python and in compiled C."""
+    facts = subject.facts
+    if (answer := unreadable(facts)) is not None:
+        return answer
+    charges = charges_of(subject)
+    if not charges.roots:
+        return nothing_to_check("no validation loss is accumulated in the code that runs")
+    found = [_finding(subject, at) for at in charges.trace if _spreads(charges, at)]
+    native = c_functions(subject)
+    found += [f for call in _native_calls(charges, native) if (f := _native(subject, call, native)) is not None]
+    looked_at = f"{len(charges.roots)} charges, {len(native)} C functions"
+    return examined(len(charges.roots), looked_at, numbered(found))
+
+
+def _finding(subject: Subject, at: At) -> Finding:
+    return finding(subject.facts, RULE, at.node, _MESSAGE, caption="spread over the bytes here", confidence=0.95)
+
+
+def _spreads(charges: Charges, at: At) -> bool:
+    """``score / bytes`` that is exponentiated or weighted and then goes under a logarithm again."""
+    node = at.node
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Div):
+        return False
+    if "score" not in charges.facts.sources(node.left) or not _counts_bytes(charges, At(node.right, at.calls)):
+        return False
+    above = [step.node for step in charges.trace.path(at)[:-1]]
+    names = {_name(n) for n in above if isinstance(n, ast.Call)}
+    mixed = any(isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add) for n in above)
+    return bool(names & _LOGS) and bool(names & _EXPS) and mixed
+
+
+def _counts_bytes(charges: Charges, at: At) -> bool:
+    """Whether a divisor is a length of encoded text: ``len`` of something that was encoded."""
+    trace = charges.tracer.trace([at], charges.neural, most=400)
+    names = {_name(p.node) for p in trace if isinstance(p.node, ast.Call)}
+    return bool(names & {"encode", "bytes", "frombuffer", "b64decode"})
+
+
+def _name(node: ast.AST) -> str:
+    if not isinstance(node, ast.Call):
+        return ""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _native_calls(charges: Charges, native: dict[str, CFunction]) -> Iterator[ast.Call]:
+    """The running Python calls of C functions that are given scores."""
+    if not native:
+        return
+    facts = charges.facts
+    for module in facts.modules:
+        for call in module.calls:
+            if called(call, native) is not None and facts.reaches(call) and "score" in _given(charges, call):
+                yield call
+
+
+def _given(charges: Charges, call: ast.Call) -> set[str]:
+    return {source for arg in call.args for source in charges.facts.sources(arg)}
+
+
+def _native(subject: Subject, call: ast.Call, native: dict[str, CFunction]) -> Finding | None:
+    """A C function that divides an element of the scores by a count and mixes with log and exp."""
+    target = called(call, native)
+    assert target is not None
+    scores = _score_parameters(subject, call, target.function)
+    divides = [n for n in ast.walk(target.function) if _divides_score(n, target.function, scores)]
+    names = {_name(n) for f in target.source.functions.values() for n in ast.walk(f)}
+    if not divides or not names & _LOGS or not names & _EXPS:
+        return None
+    data = {"c_function": target.function.name, "c_line": divides[0].lineno, "c_path": target.path}  # type: ignore[attr-defined]
+    return finding(
+        subject.facts, RULE, call, _MESSAGE, caption="C function called here", confidence=0.9, data=data
+    )
+
+
+def _score_parameters(subject: Subject, call: ast.Call, function: ast.FunctionDef) -> set[str]:
+    names = [a.arg for a in function.args.args]
+    return {n for n, arg in zip(names, call.args, strict=False) if "score" in subject.facts.sources(arg)}
+
+
+def _divides_score(node: ast.AST, function: ast.FunctionDef, scores: set[str]) -> bool:
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Div):
+        return False
+    return bool(_roots(node.left, function) & scores) and not isinstance(node.right, ast.Constant)
+
+
+def _roots(node: ast.AST, function: ast.FunctionDef, depth: int = 3) -> set[str]:
+    """The names of arrays whose elements go into an expression, through plain local names."""
+    found: set[str] = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name):
+            found.add(part.value.id)
+        elif isinstance(part, ast.Name) and depth:
+            for statement in ast.walk(function):
+                if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == part.id:
+                    found |= _roots(statement.value, function, depth - 1)
+    return found

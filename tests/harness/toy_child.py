@@ -1,25 +1,29 @@
-"""A child without sandbox or façade, for scripts of our own: ``toy_child.py SCRIPT EVENTS COMMANDS VAL...``."""
+"""A child without sandbox or façade, for scripts of our own: ``toy_child.py PLAN.json``."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
+from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from harness import probes  # noqa: E402
+from harness import probes
 
 
 def main() -> None:
-    script, events, commands, *shards = sys.argv[1:]
+    plan = json.loads(Path(sys.argv[1]).read_text())
+    wanted = plan["probes"]
+    wanted["validation_files"] = tuple(wanted["validation_files"])
+    here = os.path.dirname(os.path.abspath(__file__))
+    installed = probes.install(probes.ProbeConfig(**wanted, ours=(here,)))
+    installed.relocate(plan)
+    script, error = plan["script"], ""
     sys.argv = [script]
-    config = probes.ProbeConfig(int(events), int(commands), os.getcwd(), tuple(shards))
-    installed = probes.install(config)
-    error = ""
     try:
-        with open(script) as source:
-            code = compile(source.read(), script, "exec")
+        code = compile(Path(script).read_text(), script, "exec")
         exec(code, {"__name__": "__main__", "__file__": script})
     except SystemExit:
         pass

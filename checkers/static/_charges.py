@@ -13,6 +13,7 @@ from checkers.static._trace import At, Part, Trace, Tracer
 from checkers.subject import Subject
 
 _LOOKUPS = frozenset({"get", "gather", "take", "index_select", "take_along_axis", "take_along_dim"})
+LOGS = frozenset({"log", "log2", "log1p", "logaddexp", "logaddexp2", "logsumexp", "log10"})
 _TARGET_ARGUMENT = {"cross_entropy": 1, "nll_loss": 1, "CrossEntropyLoss": 1, "NLLLoss": 1}
 
 
@@ -55,12 +56,13 @@ class Charges:
 
     @cached_property
     def mixtures(self) -> list[ast.AST]:
-        """Logarithms of probabilities that were themselves made of scores: where experts are mixed."""
-        found: dict[ast.AST, None] = {}
-        for event in self.facts.of(Did.SCORE):
-            if event.bits & VAL and isinstance(event.node, ast.Call) and target_argument(event.node) is None:
-                if "score" in {k[0] for k in self.facts.keys(event.bits)}:
-                    found[event.node] = None
+        """Running logarithms of what was made of scores of validation data: where experts are mixed."""
+        found = []
+        for module in self.facts.modules:
+            for call in module.calls:
+                if call_name(call) in LOGS and {"score", "val"} <= self.facts.sources(call):
+                    if self.facts.reaches(call) and not self.neural(At(call)):
+                        found.append(call)
         return list(found)
 
     @cached_property
@@ -144,6 +146,13 @@ def charges_of(subject: Subject) -> Charges:
 _CACHE: dict[int, Charges] = {}
 
 
+def call_name(node: ast.AST) -> str:
+    """The last part of the name that is called, "" for anything but a call."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
 def _added(node: ast.AST) -> list[ast.AST]:
     """The expressions that a charging statement or call adds."""
     if isinstance(node, (ast.AugAssign, ast.Assign, ast.AnnAssign)) and node.value is not None:
@@ -180,7 +189,7 @@ def target_argument(node: ast.AST) -> ast.AST | None:
         return node.slice.elts[-1] if isinstance(node.slice, ast.Tuple) else node.slice
     if not isinstance(node, ast.Call):
         return None
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = call_name(node)
     named = {k.arg: k.value for k in node.keywords}
     if name == "gather":
         return named.get("index", node.args[-1] if node.args else None)
@@ -214,7 +223,7 @@ def copies(tracer: Tracer, at: At, most: int = 120) -> set[ast.AST]:
             if not shifted(node):
                 stack.append(At(node.value, here.calls))
         elif isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            name = call_name(node)
             if tracer.facts.callees(node):
                 stack += tracer.behind(here, choices=False)
             elif name in _VIEWS:

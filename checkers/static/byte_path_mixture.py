@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 from checkers.finding import CheckResult, Finding, examined, nothing_to_check
 from checkers.static._c_sources import CFunction, c_functions, called
-from checkers.static._charges import Charges, charges_of
+from checkers.static._charges import LOGS, Charges, call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At
 from checkers.subject import Subject
 
 RULE = "byte-path-mixture"
-_LOGS = frozenset({"log", "log2", "log1p", "logaddexp", "logaddexp2", "logsumexp", "log10"})
 _EXPS = frozenset({"exp", "exp2", "pow", "power", "expm1", "logaddexp", "logsumexp"})
 _MESSAGE = (
     "The log-probability of a token is divided by the number of its bytes and mixed with a byte model along the bytes of "
@@ -29,7 +28,7 @@ def check(subject: Subject) -> CheckResult:
     charges = charges_of(subject)
     if not charges.roots:
         return nothing_to_check("no validation loss is accumulated in the code that runs")
-    found = [_finding(subject, at) for at in charges.trace if _spreads(charges, at)]
+    found = [_finding(subject, at) for at in _spreads(charges)]
     native = c_functions(subject)
     found += [f for call in _native_calls(charges, native) if (f := _native(subject, call, native)) is not None]
     looked_at = f"{len(charges.roots)} charges, {len(native)} C functions"
@@ -40,30 +39,29 @@ def _finding(subject: Subject, at: At) -> Finding:
     return finding(subject.facts, RULE, at.node, _MESSAGE, caption="spread over the bytes here", confidence=0.95)
 
 
-def _spreads(charges: Charges, at: At) -> bool:
-    """``score / bytes`` that is exponentiated or weighted and then goes under a logarithm again."""
+def _spreads(charges: Charges) -> list[At]:
+    """The divisions ``score / bytes`` that are exponentiated under a logarithm of a sum."""
+    mixed = charges.tracer.trace([At(m) for m in charges.mixtures], charges.neural)
+    sums = any(isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Add) for p in mixed)
+    exponents = [p for p in mixed if call_name(p.node) in _EXPS]
+    if not sums or not exponents:
+        return []
+    below = charges.tracer.trace(exponents, charges.neural, choices=False)
+    return [at for at in below if _divides_by_bytes(charges, at)]
+
+
+def _divides_by_bytes(charges: Charges, at: At) -> bool:
     node = at.node
     if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Div):
         return False
-    if "score" not in charges.facts.sources(node.left) or not _counts_bytes(charges, At(node.right, at.calls)):
-        return False
-    above = [step.node for step in charges.trace.path(at)[:-1]]
-    names = {_name(n) for n in above if isinstance(n, ast.Call)}
-    mixed = any(isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add) for n in above)
-    return bool(names & _LOGS) and bool(names & _EXPS) and mixed
+    return "score" in charges.facts.sources(node.left) and _counts_bytes(charges, At(node.right, at.calls))
 
 
 def _counts_bytes(charges: Charges, at: At) -> bool:
     """Whether a divisor is a length of encoded text: ``len`` of something that was encoded."""
     trace = charges.tracer.trace([at], charges.neural, most=400)
-    names = {_name(p.node) for p in trace if isinstance(p.node, ast.Call)}
+    names = {call_name(p.node) for p in trace if isinstance(p.node, ast.Call)}
     return bool(names & {"encode", "bytes", "frombuffer", "b64decode"})
-
-
-def _name(node: ast.AST) -> str:
-    if not isinstance(node, ast.Call):
-        return ""
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def _native_calls(charges: Charges, native: dict[str, CFunction]) -> Iterator[ast.Call]:
@@ -87,8 +85,8 @@ def _native(subject: Subject, call: ast.Call, native: dict[str, CFunction]) -> F
     assert target is not None
     scores = _score_parameters(subject, call, target.function)
     divides = [n for n in ast.walk(target.function) if _divides_score(n, target.function, scores)]
-    names = {_name(n) for f in target.source.functions.values() for n in ast.walk(f)}
-    if not divides or not names & _LOGS or not names & _EXPS:
+    names = {call_name(n) for f in target.source.functions.values() for n in ast.walk(f)}
+    if not divides or not names & LOGS or not names & _EXPS:
         return None
     data = {"c_function": target.function.name, "c_line": divides[0].lineno, "c_path": target.path}  # type: ignore[attr-defined]
     return finding(

@@ -1,0 +1,89 @@
+"""The number the submission stands for: which printed line reports it, and which scores feed it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from checkers.facts import Did, Event, Facts
+from checkers.facts.order import Order
+from checkers.facts.values import VAL
+from harness.logs import LogBook, Score
+
+_NEAR = 1e-4  # bpb; two printed forms of one number differ by rounding
+_SHORTEST = 6  # characters of literal text that a printed line must have to be recognized
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The reports of the headline number, the scores behind them, and how the line was found."""
+
+    reports: tuple[Event, ...]
+    scores: tuple[Event, ...]
+    how: str
+
+
+def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
+    """Find the printed line whose number is the claimed one in the logs; else the last one printed."""
+    reports = [e for e in facts.of(Did.REPORT) if e.bits & VAL and order.scores(e.bits)]
+    wanted = _claimed_lines(logs)
+    chosen, how = _matching(reports, wanted), "the claimed number stands on this line of the log"
+    if not chosen:
+        chosen, how = _last(reports), "it is the last score that the script prints"
+    scores: dict[int, Event] = {s.order: s for r in chosen for s in order.scores(r.bits)}
+    counted = _charged([scores[k] for k in sorted(scores)], order)
+    return Headline(tuple(chosen), tuple(counted), how)
+
+
+def _charged(scores: list[Event], order: Order) -> list[Event]:
+    """The charges, and those scores that go into the number without being charged anywhere.
+
+    What is charged is often a part of what was scored: the tail of a window.
+    """
+    charges = [s for s in scores if s.kind is Did.CHARGE]
+    inside = {s.order for c in charges for s in order.scores(c.bits)}
+    return [s for s in scores if s.kind is Did.CHARGE or s.order not in inside]
+
+
+def _last(reports: list[Event]) -> list[Event]:
+    outside = [e for e in reports if not e.loops]
+    return (outside or reports)[-1:]
+
+
+def _claimed_lines(logs: LogBook) -> list[Score]:
+    """The final scores whose mean over the runs is nearest to the claimed number."""
+    claim = logs.claimed_bpb()
+    labels: dict[str, list[Score]] = {}
+    for log in logs.finished:
+        last = {s.label: s for s in log.finals if s.bpb is not None}
+        for label, score in last.items():
+            labels.setdefault(label, []).append(score)
+    if not labels or claim is None:
+        return []
+    distance = {label: abs(_mean(scores) - claim.value) for label, scores in labels.items()}
+    nearest = min(distance.values())
+    return [s for label, scores in labels.items() if distance[label] <= nearest + _NEAR for s in scores]
+
+
+def _mean(scores: list[Score]) -> float:
+    return sum(s.bpb or 0.0 for s in scores) / len(scores)
+
+
+def _matching(reports: list[Event], wanted: list[Score]) -> list[Event]:
+    """The reports whose text fits a wanted line, those with the longest literal text only."""
+    best: list[Event] = []
+    longest = _SHORTEST - 1
+    for report in reports:
+        literal = sum(len(p) for p in report.data["text"] if isinstance(p, str))
+        if literal < longest or not _fits(report, wanted):
+            continue
+        best = [report] if literal > longest else [*best, report]
+        longest = literal
+    return best
+
+
+def _fits(report: Event, wanted: list[Score]) -> bool:
+    parts = report.data["text"]
+    pattern = "".join(re.escape(p.strip("\n")) if isinstance(p, str) else ".{0,60}?" for p in parts)
+    pattern = pattern.removesuffix("\\ ")
+    return any(re.search(pattern, score.place.excerpt) for score in wanted)

@@ -81,6 +81,8 @@ def _run(plan: dict[str, Any]) -> dict[str, Any]:
     book = _book(plan)
     install_sources(book, plan["run_dir"])
     probes = _install_probes(plan)
+    if probes is not None:
+        book.rewrites.append(probes.scale_tables)
     ended: dict[str, Any] = {"kind": "end"}
     try:
         _execute(plan, book)

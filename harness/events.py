@@ -122,6 +122,14 @@ class Scrambled(Event, frozen=True):
     parameters: int
 
 
+class TableScaled(Event, frozen=True):
+    """A hashed table was made smaller with the data: its name, entries (or bits) before and after."""
+
+    name: str
+    was: int
+    now: int
+
+
 class Weights(Event, frozen=True):
     """Content hash of all parameters of all modules at the first charge after a snapshot."""
 
@@ -175,6 +183,7 @@ AnyEvent = (
     | Snapshot
     | Changed
     | Scrambled
+    | TableScaled
     | Weights
     | Executed
     | Reached

@@ -24,6 +24,9 @@ from harness.probes.changes import HEADER
 from harness.probes.twin import STREAM
 from harness.record import Experiment
 
+FULL_TOKENS = 40_000_000
+"""Validation tokens of a full run: 62,021,632 at 1,024 symbols, 40.5 million and more at 8,192."""
+
 
 class Place(Protocol):
     """What the experiments use of a prepared run (``harness.workspace.Workspace``)."""
@@ -74,6 +77,7 @@ class Instruments:
             "command_fd": commands,
             "run_dir": str(place.repo),
             "validation_files": list(every),
+            "table_scale": max(len(g.tokens) for g in self._grounds.values()) / FULL_TOKENS,
             "twin": self._twin_plan(place, files) if self._twin else None,
         }
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from harness.events import Finished, Lost
+from harness.events import Finished, Lost, TableScaled
 from harness.experiments import noise, passive, trials
 from harness.experiments.bench import Ground, Session
 from harness.experiments.stages import Stage, final
@@ -69,6 +69,7 @@ def _account(main: Trace, base: Stage, ground: Ground, session: Session) -> Expe
     data: dict[str, Any] = {"probe_seconds": {str(k): round(v, 2) for k, v in session.seconds.items()}}
     data |= {"stages": passive.stage_list(main, ground), "how": base.how, "charges": len(base.places)}
     data["script_seconds"] = round(main.events[-1].seconds, 2)
+    data["tables"] = [{"name": t.name, "was": t.was, "now": t.now} for _, t in main.of(TableScaled)]
     if main.cut:
         return Experiment("trace", Holds.UNDECIDED, f"the trace is cut: {main.cut}", data)
     if not base.explained:

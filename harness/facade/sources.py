@@ -12,7 +12,7 @@ import hashlib
 import importlib.machinery
 import linecache
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -42,6 +42,7 @@ class SourceBook:
 
     known: Mapping[str, Known] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
+    rewrites: list[Callable[[ast.Module], ast.Module]] = field(default_factory=list)
 
     def compile(self, source: str | bytes, filename: str) -> CodeType:
         """Compile a module's text.
@@ -55,6 +56,8 @@ class SourceBook:
         tree = _parse(known.lowered if known else text, name)
         if self.constants:
             tree = SetConstants(self.constants).visit(tree)
+        for rewrite in self.rewrites:
+            tree = ast.fix_missing_locations(rewrite(tree))
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
         return _COMPILE(tree, name, "exec", 0, True)
 

@@ -8,6 +8,7 @@ evidence for a counterexample that anyone can rerun, never proof of innocence ag
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import AnyEvent, Changed, Charged, Finished, Lost, Scrambled, Started, Stepped, Weights
-from harness.probes import changes, opens, reports, twin, watch
+from harness.probes import changes, opens, reports, tables, twin, watch
 from harness.probes.coverage import Coverage
 from harness.probes.positions import Stream
 from harness.probes.snapshot import Command, Snapshots
@@ -35,7 +36,7 @@ class ProbeConfig:
     ``validation_files`` are the shards as the child sees them, in stream order; those of one folder
     are one stream, and the folder that is read is the one that counts. ``ours`` are path prefixes of
     code that is not the submission's. Without ``command_fd`` no snapshots are taken. ``twin`` holds
-    the keywords of a ``TwinConfig``.
+    the keywords of a ``TwinConfig``. Hashed tables are scaled by ``table_scale``.
     """
 
     event_fd: int
@@ -44,6 +45,7 @@ class ProbeConfig:
     validation_files: tuple[str, ...]
     ours: tuple[str, ...] = ()
     twin: dict[str, Any] | None = None
+    table_scale: float = 1.0
 
 
 def read_stream(paths: tuple[str, ...]) -> NDArray[np.int64]:
@@ -58,6 +60,7 @@ class Probes:
     def __init__(self, config: ProbeConfig) -> None:
         self.sender = Sender(config.event_fd)
         self.twin = twin.TwinConfig(**config.twin) if config.twin else None
+        self._table_scale = config.table_scale
         self.twin_pid = twin.fork(self.twin) if self.twin else -1
         self.is_twin = self.twin_pid == 0
         self.files: tuple[str, ...] = ()
@@ -92,6 +95,13 @@ class Probes:
         """In the twin, rewrite the plan's paths; in the first run, leave it."""
         if self.twin and self.is_twin:
             self.twin.relocate(plan)
+
+    def scale_tables(self, tree: ast.Module) -> ast.Module:
+        """Shrink the hashed tables of a module with the data."""
+        if self._table_scale >= 1.0:
+            return tree
+        result: ast.Module = tables.ScaleTables(self._table_scale, self.sender.send).visit(tree)
+        return result
 
     def emit(self, event: AnyEvent) -> None:
         """Send an event; take a snapshot first if it begins an evaluation."""
@@ -179,5 +189,7 @@ def install(config: ProbeConfig) -> Probes:
     watch.install(probes.watch)
     opens.install(probes.opens)
     sys.stdout = reports.Listening(sys.stdout, probes.heard)
+    if config.table_scale < 1.0:
+        tables.scale_environment(os.environ, config.table_scale, probes.sender.send)
     probes.sender.send(Started("twin" if probes.is_twin else "main", hooks=HOOKS))
     return probes

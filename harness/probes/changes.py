@@ -36,8 +36,8 @@ def apply(stream: Stream, new: NDArray[np.int64]) -> int:
     for array in _integer_arrays():
         touched += _rewrite(array, stream, new)
     for numbers in _lists():
-        array = np.asarray(numbers[:])
-        if array.dtype.kind == "i" and _rewrite(array, stream, new):
+        array = np.array(numbers, np.int64)
+        if _rewrite(array, stream, new):
             numbers[:] = array.tolist()
             touched += 1
     return touched
@@ -103,7 +103,8 @@ def _user_modules() -> frozenset[str]:
 
 
 def _lists() -> list[list[int]]:
-    return [n for n in gc.get_objects() if type(n) is list and len(n) >= _LIST and type(n[0]) is int]
+    long = [n for n in gc.get_objects() if type(n) is list and len(n) >= _LIST and type(n[0]) is int]
+    return [n for n in long if all(type(i) is int and -1 < i < 1 << 31 for i in n)]
 
 
 def redirect_files(paths: tuple[str, ...], new: NDArray[np.int64], folder: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from checkers.facts import Did, Event, Facts
 from checkers.facts.order import Order
 from checkers.facts.values import VAL
-from harness.logs import LogBook, Score
+from harness.logs import LogBook, Measure, Score
 
 _NEAR = 1e-4  # bpb; two printed forms of one number differ by rounding
 _SHORTEST = 6  # characters of literal text that a printed line must have to be recognized
@@ -52,17 +52,27 @@ def _last(reports: list[Event]) -> list[Event]:
 
 def _claimed_lines(logs: LogBook) -> list[Score]:
     """The final scores whose mean over the runs is nearest to the claimed number."""
-    claim = logs.claimed_bpb()
     labels: dict[str, list[Score]] = {}
     for log in logs.finished:
         last = {s.label: s for s in log.finals if s.bpb is not None}
         for label, score in last.items():
             labels.setdefault(label, []).append(score)
-    if not labels or claim is None:
+    wanted = _claimed(logs)
+    if not labels or not wanted:
         return []
-    distance = {label: abs(_mean(scores) - claim.value) for label, scores in labels.items()}
+    distance = {label: min(abs(_mean(scores) - w) for w in wanted) for label, scores in labels.items()}
     nearest = min(distance.values())
-    return [s for label, scores in labels.items() if distance[label] <= nearest + _NEAR for s in scores]
+    matched = [label for label in labels if distance[label] <= nearest + _NEAR]
+    lowest = min(_mean(labels[label]) for label in matched)
+    return [s for label in matched if _mean(labels[label]) <= lowest + _NEAR for s in labels[label]]
+
+
+def _claimed(logs: LogBook) -> list[float]:
+    """The claimed number; where only a README states several, all of them."""
+    claim = logs.claimed_bpb()
+    if claim is None or claim.place.path == logs.metadata_path:
+        return [] if claim is None else [claim.value]
+    return [c.value for c in logs.claims if c.measure is Measure.BPB and c.seed is None]
 
 
 def _mean(scores: list[Score]) -> float:

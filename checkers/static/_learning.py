@@ -93,6 +93,8 @@ class _Judge:
         apart = self.order.apart(learned, score)
         if learned.kind is Did.WRITE:
             return Pair(Offence.CALIBRATION, learned, score)
+        if learned.kind is Did.COUNT and _born_within(learned, score):
+            return None  # counts made anew from the current input are a feature of it, not a memory
         slot = self._is_slot(learned, score)
         if apart is Apart.SPAN and slot:
             return Pair(Offence.CONTEXT, learned, score)
@@ -115,11 +117,9 @@ class _Judge:
     @staticmethod
     def _is_slot(learned: Event, score: Event) -> bool:
         """Whether what moved was made in the iteration that scores, and is no part of the model."""
-        shared = set(together(learned, score))
-        births = learned.data["births"]
-        if learned.kind is not Did.UPDATE or learned.data["models"] or not births:
+        if learned.kind is not Did.UPDATE or learned.data["models"]:
             return False
-        return all(shared & set(birth) for birth in births)
+        return _born_within(learned, score)
 
     def _charged_before(self, learned: Event, score: Event) -> Event | None:
         """A charge of the same positions, in the same pass, before the learning."""
@@ -135,3 +135,10 @@ class _Judge:
     def _saved_with(self, learned: Event) -> bool:
         later = [s for s in self.saves if s.order > learned.order]
         return any(learned in self.order.parts(s.bits).events for s in later)
+
+
+def _born_within(learned: Event, score: Event) -> bool:
+    """Whether everything that learned was made in an iteration that the score belongs to as well."""
+    shared = set(together(learned, score))
+    births = learned.data["births"]
+    return bool(births) and all(shared & set(birth) for birth in births)

@@ -1,0 +1,83 @@
+"""``hindsight-gate``: the smaller of several losses of the same target is the one that is charged."""
+
+from __future__ import annotations
+
+import ast
+
+from checkers.finding import CheckResult, Finding, examined, nothing_to_check
+from checkers.static._charges import Charges, call_name, charges_of
+from checkers.static._report import finding, numbered, unreadable
+from checkers.static._trace import FUNCTIONS, At
+from checkers.static.target_in_cache_key import target_keyed
+from checkers.subject import Subject
+
+RULE = "hindsight-gate"
+_EXTREMES = frozenset({"minimum", "fmin", "maximum", "fmax", "min", "max"})
+_EXPONENTS = frozenset({"exp", "log1p", "logaddexp", "expm1", "exp2"})
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every extreme and every comparison of scores that flows into, or decides, a charge."""
+    facts = subject.facts
+    if (answer := unreadable(facts)) is not None:
+        return answer
+    charges = charges_of(subject)
+    if not charges.roots:
+        return nothing_to_check("no validation loss is accumulated in the code that runs")
+    judged = {read.at.node for read in target_keyed(charges)} if charges.lookups else set()
+    found = [_finding(subject, at) for at in charges.with_tests if _chooses(charges, at, judged)]
+    return examined(len(charges.roots), f"choices behind {len(charges.roots)} charges", numbered(found))
+
+
+def _finding(subject: Subject, at: At) -> Finding:
+    message = (
+        "Scores of the same target are compared and the better one is charged; the choice needs the token that is to "
+        "be decoded."
+    )
+    return finding(subject.facts, RULE, at.node, message, caption="chosen here", confidence=0.9)
+
+
+def _chooses(charges: Charges, at: At, judged: set[ast.AST]) -> bool:
+    node = at.node
+    if isinstance(node, ast.Compare) and len(node.comparators) == 1:
+        sides = [node.left, node.comparators[0]]
+    elif call_name(node) in _EXTREMES and isinstance(node, ast.Call):
+        sides = _operands(node)
+    else:
+        return False
+    if len(sides) != 2 or not all(_scored(charges, At(s, at.calls), judged) for s in sides):
+        return False
+    return not _stabilizes(charges, node, sides)
+
+
+def _operands(call: ast.Call) -> list[ast.AST]:
+    """The two things an extreme is taken of; a reduction over an axis has one and is not meant."""
+    args: list[ast.AST] = [a for a in call.args if not isinstance(a, (ast.Constant, ast.Starred))]
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("min", "max") and len(args) == 1:
+        return [call.func.value, args[0]]
+    return args
+
+
+def _scored(charges: Charges, at: At, judged: set[ast.AST]) -> bool:
+    """Whether an expression is the score of a target: a loss or probability of it, or its entry in a cache."""
+    if "score" in charges.facts.sources(at.node):
+        return True
+    if not judged:
+        return False
+    trace = charges.tracer.trace([at], charges.neural, most=300, choices=False)
+    return any(place.node in judged for place in trace)
+
+
+def _stabilizes(charges: Charges, node: ast.AST, sides: list[ast.AST]) -> bool:
+    """Whether the extreme only keeps a sum of exponentials from overflowing."""
+    module = charges.facts.module_of(node)
+    function = next((a for a in module.ancestors(node) if isinstance(a, FUNCTIONS)), module.tree)
+    exponents = {
+        name.id
+        for call in ast.walk(function)
+        if call_name(call) in _EXPONENTS
+        for name in ast.walk(call)
+        if isinstance(name, ast.Name)
+    }
+    named = {n.id for side in sides for n in ast.walk(side) if isinstance(n, ast.Name)}
+    return isinstance(node, ast.Call) and bool(named) and named <= exponents

@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.sandbox import Mount, Sandbox
 
 PROJECT = Path(__file__).resolve().parent.parent
+CHILD = ("-m", "harness.child")
 OUTPUT_LIMIT = 8 << 20
 
 
@@ -72,7 +73,7 @@ def environment(run_root: Path, home: Path) -> dict[str, str]:
 
 def run(job: Job, sandbox: Sandbox, attend: Attend | None = None) -> Finished:
     """Run a job to its end or its deadline; every process of it is gone on return."""
-    command = [sys.executable, "-m", "harness.child", str(job.plan)]
+    command = [sys.executable, *CHILD, str(job.plan)]
     mounts = [Mount(job.root, writable=True), Mount(PROJECT / "harness")]
     mounts += [Mount(path) for path in job.readable]
     mounts += [Mount(target, inside=inside) for inside, target in job.links]

@@ -26,6 +26,7 @@ class Needs:
     vocabulary: int
     worlds: tuple[WorldSpec, ...]
     models: dict[str, bytes] = field(default_factory=dict)
+    tokenizers: dict[str, int] = field(default_factory=dict)  # file name to vocabulary
     roots: tuple[str, ...] = ()  # absolute folders in which the script looks for data
     env: dict[str, str] = field(default_factory=dict)
 
@@ -42,7 +43,8 @@ def find(
     text = "\n".join([sources, *env.values()])
     knobs = tuple(knobs)
     vocabulary = _vocabulary(knobs, env, text)
-    names = {n.rstrip("_") for n in _DATASET.findall(text)} - {"fineweb10B_sp", "fineweb10B"}
+    found = {n.rstrip("_") for n in _DATASET.findall(text)} - {"fineweb10B_sp", "fineweb10B"}
+    names = {n for n in found if not n.endswith("_caseops")}  # such a folder holds data sets
     names.add("fineweb10B_byte260" if vocabulary == BYTE_VOCABULARY else f"fineweb10B_sp{vocabulary}")
     models = _own_models(submission)
     tokenizers = set(_TOKENIZER.findall(text)) | {f"fineweb_{vocabulary}_bpe.model"}
@@ -51,7 +53,8 @@ def find(
         for name in sorted(names, key=lambda n: (len(n), n))[:8]
     )
     roots = tuple(sorted({r for r in _ROOT.findall(text) if not r.startswith(_SYSTEM)}))[:6]
-    return Needs(vocabulary, worlds, models, roots, _paths(knobs, env, vocabulary))
+    named = {t: _size_in(t, vocabulary) for t in tokenizers}
+    return Needs(vocabulary, worlds, models, named, roots, _paths(knobs, env, vocabulary))
 
 
 def _vocabulary(knobs: Iterable[Knob], env: Mapping[str, str], text: str) -> int:

@@ -32,7 +32,7 @@ from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
 from harness.world import Stream
 
-STEPS = 6
+STEPS = 4
 
 
 class Companion(Protocol):

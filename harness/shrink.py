@@ -53,9 +53,10 @@ def _rules(group: str, cap: int, names: str) -> list[Rule]:
 
 
 RULES: tuple[Rule, ...] = tuple(
-    _rules(
+    _rules("time", 0, "VAL_LOSS_EVERY VAL_EVERY EVAL_EVERY")
+    + _rules(
         "time",
-        6,
+        4,
         "ITERATIONS NUM_ITERATIONS MAX_STEPS TRAIN_STEPS NUM_STEPS TOTAL_STEPS MAX_ITERS STEPS N_STEPS TOTAL_ITERS NUM_TRAIN_STEPS MAX_ITERATIONS",
     )
     + _rules(
@@ -65,7 +66,7 @@ RULES: tuple[Rule, ...] = tuple(
     )
     + _rules(
         "time",
-        3,
+        2,
         "WARMDOWN_ITERS WARMDOWN_STEPS COOLDOWN_ITERS MUON_MOMENTUM_WARMUP_STEPS LR_WARMUP_STEPS WARMDOWN_ITERATIONS",
     )
     + _rules("time", 2, r"\w*START_STEP \w*_AT_STEP")

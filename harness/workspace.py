@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from harness.needs import Needs
 from harness.submission import Change, Submission, SubmissionError
 from harness.world import make
+from harness.world.build import tokenizer
 
 MOST_BYTES = 256 << 20
 _SMI = "#!/bin/sh\necho 'NVIDIA-SMI 570.00  Driver Version: 570.00  CUDA Version: 12.8 | NVIDIA H100 80GB HBM3'\n"
@@ -108,6 +109,7 @@ def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:
         _link(data / "datasets" / spec.dataset, world / "datasets" / spec.dataset)
         for file in (world / "tokenizers").iterdir():
             _link(data / "tokenizers" / file.name, file)
+    worlds += _more_tokenizers(data / "tokenizers", needs)
     for name in {
         "fineweb10B_sp8192_caseops",
         *(f"{s.dataset.partition('_lossless')[0]}_caseops" for s in needs.worlds),
@@ -116,6 +118,21 @@ def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:
             (data / "datasets" / name).mkdir()
             _link(data / "datasets" / name / "datasets", data)
     return tuple(dict.fromkeys(worlds))
+
+
+def _more_tokenizers(folder: Path, needs: Needs) -> list[Path]:
+    """Every tokenizer the source names: the submission's own, else one of the size its name tells."""
+    sources = []
+    for name, size in needs.tokenizers.items():
+        if (folder / name).exists():
+            continue
+        if name in needs.models:
+            (folder / name).write_bytes(needs.models[name])
+            continue
+        source = tokenizer(size)
+        _link(folder / name, source)
+        sources.append(source.parent)
+    return sources
 
 
 def _link(link: Path, target: Path) -> None:

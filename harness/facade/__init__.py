@@ -19,7 +19,7 @@ class FacadeConfig:
     type). ``ranks`` above 1 leaves ``torch.distributed`` real, over gloo.
     """
 
-    steps: int = 6
+    steps: int = 4
     wall_seconds: float = 600.0
     bf16: str = "alias"
     ranks: int = 1
@@ -31,7 +31,17 @@ def install(config: FacadeConfig) -> None:
     """Make this process look like one H100 of a training node."""
     import torch
 
-    from harness.facade import attention, clock, compiling, cuda, devices, distributed, dtypes, files
+    from harness.facade import (
+        attention,
+        clock,
+        compiling,
+        compressors,
+        cuda,
+        devices,
+        distributed,
+        dtypes,
+        files,
+    )
     from harness.facade import kernels, optim, packages
 
     torch.set_num_threads(config.threads)
@@ -44,5 +54,6 @@ def install(config: FacadeConfig) -> None:
     attention.install()
     kernels.install()
     packages.install()
+    compressors.install()
     files.install()
     clock.install(config.wall_seconds, config.steps)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from harness.facade.cuda import Context
-from harness.facade.patching import Anything, constant, module, nothing, replace
+from harness.facade.patching import Anything, constant, lenient, module, nothing, replace
 
 
 def _compile(model: Any = None, **options: Any) -> Any:
@@ -71,7 +71,7 @@ def _dynamo_functions() -> dict[str, Any]:
 def _stand_in() -> None:
     """The real package takes seconds to import and every optimizer imports it; nothing here compiles."""
     dynamo = module("torch._dynamo", **_dynamo_functions(), config=Settings(), utils=Anything())
-    module("torch._dynamo.config").__getattr__ = nothing  # type: ignore[method-assign]
+    lenient(module("torch._dynamo.config"))
     dynamo.config = Settings()  # type: ignore[attr-defined]
     module("torch._dynamo.eval_frame", OptimizedModule=type("OptimizedModule", (torch.nn.Module,), {}))
 

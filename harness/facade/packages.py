@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from harness.facade.patching import Anything, module
+from harness.facade.patching import Anything, lenient, module
 
 
 def _absent(name: str) -> bool:
@@ -42,7 +42,7 @@ def install() -> None:
         for name in ("tqdm", "tqdm.auto"):
             module(name, tqdm=_iterate, trange=lambda *a, **k: range(*a))
     if _absent("wandb"):
-        module("wandb", init=Anything, log=Anything, finish=Anything, config=Anything(), run=None)
+        lenient(module("wandb", init=Anything, config=Anything(), run=None))
     if _absent("dotenv"):
         module("dotenv", load_dotenv=lambda *a, **k: False)
     if _absent("huggingface_hub"):

@@ -36,6 +36,18 @@ def module(name: str, **attributes: Any) -> types.ModuleType:
     return made
 
 
+def lenient(made: types.ModuleType) -> types.ModuleType:
+    """Let a stand-in module answer any public name with a function that does nothing."""
+
+    def missing(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return nothing
+
+    made.__getattr__ = missing  # type: ignore[method-assign]
+    return made
+
+
 def nothing(*args: Any, **kwargs: Any) -> None:
     """Accept anything, do nothing."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,14 +16,18 @@ from harness.unpack import Layer
 from reports import figures, lineage, shape_v1
 from rules.model import Rule, Ruling, Verdict
 
+Texts = Mapping[str, Sequence[str]]
+
 DISTRIBUTION = "parameter-golf-audit"
+_MOST_LINES, _MOST_COLUMNS = 6, 160  # of an excerpt; longer lines are shown as the checker shortened them
 _WORDY = frozenset({Verdict.FAIL, Verdict.REVIEW, Verdict.ERROR})
 
 
 def from_audit(audit: Audit, *, fixes: Mapping[str, shape_v1.Fix] | None = None) -> shape_v1.Audit:
     """The public form of an audit."""
     submission = audit.submission
-    rules = tuple(_rule(r, fixes or {}) for r in audit.decision.rules)
+    texts = {x.name: x.text.split("\n") for x in audit.layers}
+    rules = tuple(_rule(r, fixes or {}, texts) for r in audit.decision.rules)
     return shape_v1.Audit(
         schema=1,
         pr=submission.pr,
@@ -67,7 +71,7 @@ def _version(package: str) -> str:
         return "from a checkout" if package == DISTRIBUTION else "not installed"
 
 
-def _rule(result: RuleVerdict, fixes: Mapping[str, shape_v1.Fix]) -> shape_v1.RuleResult:
+def _rule(result: RuleVerdict, fixes: Mapping[str, shape_v1.Fix], texts: Texts) -> shape_v1.RuleResult:
     rule: Rule = result.rule
     wordy = bool(result.findings or result.cleared) or result.verdict in _WORDY
     return shape_v1.RuleResult(
@@ -76,7 +80,7 @@ def _rule(result: RuleVerdict, fixes: Mapping[str, shape_v1.Fix]) -> shape_v1.Ru
         verdict=result.verdict.value,
         confidence=round(result.confidence, 3),
         authority=rule.authority.value,
-        findings=tuple(_finding(f, fixes) for f in result.findings),
+        findings=tuple(_finding(f, fixes, texts) for f in result.findings),
         title=rule.title,
         statement=rule.statement if wordy else "",
         severity=rule.severity.value,
@@ -88,7 +92,7 @@ def _rule(result: RuleVerdict, fixes: Mapping[str, shape_v1.Fix]) -> shape_v1.Ru
         remedy=rule.remedy if wordy else "",
         limits=rule.limits if wordy else "",
         rulings=tuple(_ruling(r) for r in rule.rulings if wordy),
-        cleared=tuple(_finding(f, {}) for f in result.cleared),
+        cleared=tuple(_finding(f, {}, texts) for f in result.cleared),
     )
 
 
@@ -102,7 +106,7 @@ def _ruling(ruling: Ruling) -> shape_v1.Ruling:
     )
 
 
-def _finding(finding: Finding, fixes: Mapping[str, shape_v1.Fix]) -> shape_v1.Finding:
+def _finding(finding: Finding, fixes: Mapping[str, shape_v1.Fix], texts: Texts) -> shape_v1.Finding:
     where = finding.where
     return shape_v1.Finding(
         message=finding.message,
@@ -113,7 +117,7 @@ def _finding(finding: Finding, fixes: Mapping[str, shape_v1.Fix]) -> shape_v1.Fi
         end_line=where.end_line,
         scope=where.scope,
         caption=where.caption,
-        excerpt=where.excerpt,
+        excerpt=_excerpt(where, texts),
         evidence=shape_v1.Evidence(
             kind=finding.evidence.kind.value,
             summary=finding.evidence.summary,
@@ -123,12 +127,12 @@ def _finding(finding: Finding, fixes: Mapping[str, shape_v1.Fix]) -> shape_v1.Fi
         confidence=round(finding.confidence, 3),
         reach=finding.reach,
         fingerprint=finding.fingerprint,
-        related=tuple(_place(p) for p in finding.related),
+        related=tuple(_place(p, texts) for p in finding.related),
         fix=fixes.get(finding.fingerprint),
     )
 
 
-def _place(where: Location) -> shape_v1.Place:
+def _place(where: Location, texts: Texts) -> shape_v1.Place:
     return shape_v1.Place(
         path=where.path,
         line=where.line,
@@ -137,8 +141,20 @@ def _place(where: Location) -> shape_v1.Place:
         end_line=where.end_line,
         scope=where.scope,
         caption=where.caption,
-        excerpt=where.excerpt,
+        excerpt=_excerpt(where, texts),
     )
+
+
+def _excerpt(where: Location, texts: Texts) -> str:
+    """The lines themselves where they are short enough to read, else what the checker quotes."""
+    lines = texts.get(where.layer or where.path, [])
+    if not 0 < where.line <= len(lines):
+        return where.excerpt
+    last = min(max(where.end_line, where.line), where.line + _MOST_LINES - 1, len(lines))
+    own = [line.rstrip("\r") for line in lines[where.line - 1 : last]]
+    if own[0].strip() and all(len(line) <= _MOST_COLUMNS for line in own):
+        return "\n".join(own)
+    return where.excerpt or own[0][:_MOST_COLUMNS]
 
 
 def _run(run: RunRecord | None) -> shape_v1.Run:

@@ -9,6 +9,7 @@ from reports.text import visible
 
 WIDTH = 100
 MOST_LINES = 12
+MOST_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +22,32 @@ class Line:
 
 
 def excerpt_lines(place: Finding | Place, width: int = WIDTH) -> tuple[Line, ...]:
-    """Split an excerpt into numbered lines; long ones are cut around the column of the place."""
-    raw = visible(place.excerpt, keep_newlines=True).strip("\n").split("\n")
+    """Split an excerpt into numbered lines without their common indentation.
+
+    Lines longer than ``width`` are cut around the column of the place.
+    """
+    raw = visible(place.excerpt[:MOST_CHARACTERS], keep_newlines=True).strip("\n").split("\n")
     if raw == [""]:
         return ()
     kept = raw[:MOST_LINES]
-    lines = [_line(place, offset, text, width) for offset, text in enumerate(kept)]
+    indent = min((len(t) - len(t.lstrip()) for t in kept if t.strip()), default=0)
+    lines = [_line(place, offset, text, indent, width) for offset, text in enumerate(kept)]
     if len(raw) > len(kept):
         lines.append(Line(0, f"… {len(raw) - len(kept)} more lines"))
     return tuple(lines)
 
 
-def _line(place: Finding | Place, offset: int, text: str, width: int) -> Line:
+def _line(place: Finding | Place, offset: int, text: str, indent: int, width: int) -> Line:
     number = place.line + offset if place.line else 0
     marked = offset == 0 and place.line > 0
-    column = place.column - 1 if marked and 0 < place.column <= len(text) else -1
-    if marked and column < 0:
-        column = len(text) - len(text.lstrip())
-    return Line(number, *_window(text, column, width))
+    caret = _caret(place.column, text) - indent if marked else -1
+    return Line(number, *_window(text[indent:], caret, width))
+
+
+def _caret(column: int, text: str) -> int:
+    """Where the place is in its line. An excerpt without indentation begins at the place itself."""
+    indent = len(text) - len(text.lstrip())
+    return column - 1 if indent < column <= len(text) and indent else indent
 
 
 def _window(text: str, caret: int, width: int) -> tuple[str, int]:

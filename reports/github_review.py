@@ -16,7 +16,7 @@ from typing import Any
 
 from reports import markdown, view
 from reports.shape_v1 import Audit, Fix
-from reports.text import code, fence, md
+from reports.text import code, md, verbatim
 
 MOST_COMMENTS = 30
 _ADDED = frozenset({"added", "present"})
@@ -81,5 +81,5 @@ def _suggestion(fix: Fix) -> str:
     cleared = ", ".join(code(rule) for rule in fix.cleared)
     return (
         f"{md(fix.description)} The audit was repeated with this change, and {cleared} no longer fires.\n\n"
-        + fence(fix.replacement, "suggestion")
+        + verbatim(fix.replacement, "suggestion")
     )

@@ -17,7 +17,6 @@ import numpy as np
 PERMUTATIONS = 64
 _BANDS = 16  # 16 bands of 4: pairs with similarity 0.85 meet in some band with p > 0.9999
 SIMILAR = 0.85
-_PRIME = np.uint64((1 << 61) - 1)
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|[^\s\w]")
 _COMMENT = re.compile(r"(?m)(^|\s)#.*$")
 
@@ -28,18 +27,16 @@ def sketch(source: str, permutations: int = PERMUTATIONS) -> tuple[int, ...]:
     grams = {" ".join(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
     if not grams:
         return ()
-    digests = np.fromiter((_hash32(g) for g in grams), dtype=np.uint64, count=len(grams))
+    digests = np.fromiter((_hash64(g) for g in grams), dtype=np.uint64, count=len(grams))
     rng = np.random.default_rng(1997)
-    a = rng.integers(1, 1 << 29, size=permutations, dtype=np.uint64)
-    b = rng.integers(0, 1 << 32, size=permutations, dtype=np.uint64)
-    # a < 2^29 and digest < 2^32 keep a*h + b below 2^62: no overflow before the remainder.
-    return tuple(
-        int(((x * digests + y) % _PRIME).min() & np.uint64(0xFFFFFFFF)) for x, y in zip(a, b, strict=True)
-    )
+    odd = rng.integers(0, 1 << 63, size=permutations, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    offset = rng.integers(0, 1 << 63, size=permutations, dtype=np.uint64)
+    # Multiply-shift hashing: the product wraps around at 2^64 and its upper half is kept.
+    return tuple(int(((a * digests + b) >> np.uint64(32)).min()) for a, b in zip(odd, offset, strict=True))
 
 
-def _hash32(gram: str) -> int:
-    return int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=4).digest(), "big")
+def _hash64(gram: str) -> int:
+    return int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=8).digest(), "big")
 
 
 def similarity(one: Sequence[int], other: Sequence[int]) -> float:

@@ -19,6 +19,7 @@ def html() -> jinja2.Environment:
 def markdown() -> jinja2.Environment:
     """Templates for Markdown: foreign text goes through ``md``, ``code``, ``cell`` or ``fence``."""
     made = _environment(autoescape=False)
+    made.filters.update(public=words.public)
     made.filters.update(md=text.md, code=text.code, cell=text.cell, fence=text.fence, url=text.ruling_url)
     return made
 

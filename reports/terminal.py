@@ -41,7 +41,7 @@ def _short(shown: view.View, width: int) -> Iterator[RenderableType]:
     yield from _head(shown)
     yield _conditions(shown)
     for item in shown.items[:_SHORT]:
-        yield from _finding(item, shown, width, explain=False)
+        yield from _finding(item, width, explain=False)
     if len(shown.items) > _SHORT:
         yield Text(f"\n{len(shown.items) - _SHORT} more; --explain shows every finding.", style="dim")
     yield from _ending(shown, explain=False)
@@ -53,7 +53,7 @@ def _long(shown: view.View, width: int) -> Iterator[RenderableType]:
     yield from (Text(f"- {plain(line)}") for line in shown.checked)
     yield _conditions(shown)
     for item in shown.items:
-        yield from _finding(item, shown, width, explain=True)
+        yield from _finding(item, width, explain=True)
     if shown.experiments:
         yield _title("Experiments")
         yield _three((e.name, e.result, e.summary) for e in shown.experiments)
@@ -96,27 +96,28 @@ def _grid(*widths: int) -> Table:
     return table
 
 
-def _finding(item: view.Item, shown: view.View, width: int, *, explain: bool) -> Iterator[RenderableType]:
+def _finding(item: view.Item, width: int, *, explain: bool) -> Iterator[RenderableType]:
     yield Text()
     head = Text(f"{item.number}. ", style="bold")
     head.append(plain(item.title), style=STYLE[item.verdict])
     head.append(f"  {item.rule} ({item.condition})", style="dim")
     yield head
-    body = list(_body(item, shown, width, explain))
+    body = list(_body(item, width, explain))
     yield Padding(Group(*body), (0, 0, 0, 3))
 
 
-def _body(item: view.Item, shown: view.View, width: int, explain: bool) -> Iterator[RenderableType]:
+def _body(item: view.Item, width: int, explain: bool) -> Iterator[RenderableType]:
     yield Text(plain(item.message))
     for spot in (item.spot, *(item.related if explain else item.related[:2])):
         yield from _spot(spot, width)
-    said = [("evidence", item.proof), ("reached", item.reach), ("remedy", item.remedy)]
-    said.append(("rerun", item.rerun or shown.command))
+    said = [("evidence", item.proof), ("reached", item.reach), ("see it again", item.rerun)]
+    if item.first_of_rule:
+        said.append(("remedy", item.remedy))
     if explain:
         said += [(name, value) for name, value in item.facts]
         said += [(f"ruling, {r.authority}", _ruling(r.text, r.on, r.url)) for r in item.rulings]
         said += [("limits", item.limits), ("fingerprint", item.fingerprint)]
-    else:
+    elif item.first_of_rule:
         said += [(f"ruling, {r.authority}", _ruling(r.text, r.on, r.url)) for r in item.rulings[:1]]
     yield _labelled((name, value) for name, value in said if value)
 
@@ -129,8 +130,8 @@ def _spot(spot: view.Spot, width: int) -> Iterator[Text]:
     caption = f"  {plain(spot.caption)}" if spot.caption else ""
     yield Text(f"--> {plain(spot.where)}{caption}", style="cyan", overflow="fold")
     digits = max((len(str(x.number)) for x in spot.lines if x.number), default=1)
-    for line in spot.lines[:4]:
-        yield from _line(line, digits, width - digits - 8)
+    for line in spot.lines[:6]:
+        yield from _line(line, digits, width - digits - 6)
 
 
 def _line(line: Line, digits: int, room: int) -> Iterator[Text]:

@@ -14,14 +14,19 @@ _MARKDOWN = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")
 _LINE_START = re.compile(r"^([#+>=:-]|\d+[.)](?=\s|$))")
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
 _REFERENCE = re.compile(r"(#|GH-)(?=\d)", re.IGNORECASE)
-_MENTION = re.compile(r"@(?=[\w-])")
+_MENTION = re.compile("@")
 _AUTOLINK = re.compile(r"(https?|ftp|mailto|xmpp):|www\.", re.IGNORECASE)
 _GUARD = "\u200b"  # zero width space: shows nothing, and stops GitHub from linking or notifying
-RULING_HOST = "https://github.com/openai/parameter-golf/"
+RULING_HOST = "https://github.com/openai/parameter-golf"
+
+
+MOST = 4_000  # characters of one message; no sentence of ours is longer, and forged ones are cut
 
 
 def visible(text: str, *, keep_newlines: bool = False) -> str:
     """Show control, bidirectional and other invisible characters as escapes instead of obeying them."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(_visible_char(c, keep_newlines) for c in text)
 
 
@@ -38,8 +43,8 @@ def _visible_char(char: str, keep_newlines: bool) -> str:
 
 
 def plain(text: str) -> str:
-    """One visible line: white space folded, invisible characters shown."""
-    return re.sub(r"\s+", " ", visible(text)).strip()
+    """One visible line: white space folded, invisible characters shown, cut to MOST characters."""
+    return re.sub(r"\s+", " ", visible(shorten(text, MOST))).strip()
 
 
 def shorten(text: str, limit: int) -> str:
@@ -82,7 +87,11 @@ def cell(text: str) -> str:
 
 def fence(text: str, language: str = "") -> str:
     """A fenced code block that no content can close. Nothing inside it is linked or notified."""
-    text = visible(text, keep_newlines=True).rstrip("\n")
+    return verbatim(visible(text, keep_newlines=True).rstrip("\n"), language)
+
+
+def verbatim(text: str, language: str) -> str:
+    """A fenced code block of exactly this text, for code that is to be taken over."""
     ticks = "`" * max(3, _longest_run(text) + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"
 
@@ -93,7 +102,7 @@ def _longest_run(text: str) -> int:
 
 def ruling_url(url: str) -> str:
     """The URL if it points into the challenge's repository, else nothing: JSON files can be forged."""
-    return url if re.fullmatch(re.escape(RULING_HOST) + r"[\w./#?=&-]*", url) else ""
+    return url if re.fullmatch(re.escape(RULING_HOST) + r"([/#?][\w./#?=&-]*)?", url) else ""
 
 
 def number(value: object, digits: int = 4) -> str:

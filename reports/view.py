@@ -145,7 +145,7 @@ def build(audit: Audit) -> View:
         not_checked=tuple(dict.fromkeys(audit.not_checked)),
         caveats=tuple(_caveats(audit)),
         provenance=tuple(_provenance(audit)),
-        command=audit.command,
+        command=words.repeatable(audit.command),
     )
 
 
@@ -264,7 +264,7 @@ def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, first: 
         message=finding.message,
         spot=_spot(finding, audit),
         related=tuple(_spot(p, audit) for p in finding.related),
-        proof=finding.evidence.summary,
+        proof=finding.evidence.summary if finding.evidence.summary != finding.message else "",
         proof_kind=words.EVIDENCE.get(finding.evidence.kind, finding.evidence.kind),
         facts=tuple(claims.facts(finding.evidence.data)),
         reach=finding.reach,
@@ -281,13 +281,15 @@ def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, first: 
 
 
 def _ruling_key(ruling: Ruling) -> tuple[int, bool, str]:
-    return words.rank(ruling.authority, words.AUTHORITY_ORDER), ruling.second_hand, ruling.on or ""
+    authority = words.rank(ruling.authority, words.AUTHORITY_ORDER)
+    return authority, ruling.second_hand, ruling.on or "9999"
 
 
 def _rerun(finding: Finding, audit: Audit) -> str:
     replay = finding.evidence.data.get("replay")
     known = isinstance(replay, str) and re.fullmatch(r"[\w.:-]+", replay)
-    return f"{audit.command} --replay {replay}" if audit.command and known else ""
+    command = words.repeatable(audit.command)
+    return f"{command} --replay {replay}" if command and known else ""
 
 
 def _spot(place: Finding | Place, audit: Audit) -> Spot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 CONDITIONS: dict[str, tuple[str, str, str]] = {
     # json name -> (short, name, what it protects)
     "C1_causality": ("C1", "Strict causality", "each prediction uses only the artifact and earlier tokens"),
@@ -124,6 +126,17 @@ def sureness(confidence: float) -> str:
     if confidence >= 0.8:
         return "very likely"
     return "likely" if confidence >= 0.6 else "possible"
+
+
+def repeatable(command: str) -> str:
+    """The command without the options that only say where reports go."""
+    with_value = re.sub(r"\s(--out|--format|--replay)(\s+|=)\S+", "", command)
+    return re.sub(r"\s(--json|--quiet|-q|--explain)(?=\s|$)", "", with_value).strip()
+
+
+def public(command: str) -> str:
+    """The command as it may be posted: the path of the reviewer's clone is nobody's business."""
+    return re.sub(r"--repo(\s+|=)\S+", "--repo CLONE", command)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import libcst as cst
+import libcst.matchers as m
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from checkers.finding import Finding
@@ -103,6 +104,21 @@ def _plain_names(target: cst.CSTNode) -> set[str]:
     if isinstance(target, cst.Tuple | cst.List):
         return {name for element in target.elements for name in _plain_names(element.value)}
     return set()
+
+
+_UPDATE = m.Call(func=m.Attribute(attr=m.Name("step") | m.Name("backward")))
+_CALL = m.Call(func=m.Name())
+
+
+def updates(node: cst.CSTNode, module: cst.Module) -> bool:
+    """Tell whether code steps an optimizer, itself or in a function of the same file that it calls."""
+    if m.findall(node, _UPDATE):
+        return True
+    called = {
+        cst.ensure_type(cst.ensure_type(c, cst.Call).func, cst.Name).value for c in m.findall(node, _CALL)
+    }
+    functions = [f for f in m.findall(module, m.FunctionDef()) if isinstance(f, cst.FunctionDef)]
+    return any(f.name.value in called and m.findall(f, _UPDATE) for f in functions)
 
 
 def with_body(wrapper: MetadataWrapper, block: Block, body: list[cst.BaseStatement]) -> str:

@@ -6,7 +6,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from checkers.finding import Finding
-from reports.fixes.edit import Edit, blocks, parse, with_body
+from reports.fixes.edit import Edit, blocks, parse, updates, with_body
 
 _DESCRIPTION = "The last chunk is scored and no longer trained on."
 _RANGE = m.For(target=m.Name(), iter=m.Call(func=m.Name("range"), args=[m.Arg()]))
@@ -27,7 +27,7 @@ def spare_last_chunk(source: str, finding: Finding) -> Edit | None:
     if block is None or number is None or not isinstance(block.node, cst.IndentedBlock):
         return None
     body = [s for s in block.node.body if isinstance(s, cst.BaseStatement)]
-    if isinstance(body[number], cst.If):
+    if isinstance(body[number], cst.If) or not updates(body[number], wrapper.module):
         return None
     body[number] = _guarded(body[number], loops[block.node])
     return Edit(with_body(wrapper, block, body), _DESCRIPTION)

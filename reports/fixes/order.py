@@ -6,9 +6,8 @@ import libcst as cst
 import libcst.matchers as m
 
 from checkers.finding import Finding
-from reports.fixes.edit import Block, Edit, blocks, names, parse, with_body
+from reports.fixes.edit import Block, Edit, blocks, names, parse, updates, with_body
 
-_BACKWARD = m.Call(func=m.Attribute(attr=m.Name("backward")))
 _DESCRIPTION = "The update now follows the score of the same tokens."
 
 
@@ -24,11 +23,11 @@ def update_after_score(source: str, finding: Finding) -> Edit | None:
         return None
     update, score = sorted((finding.where.line, other.line))
     block = next(reversed(blocks(wrapper, update, score)), None)
-    body = _moved(block, update, score) if block else None
+    body = _moved(wrapper.module, block, update, score) if block else None
     return Edit(with_body(wrapper, block, body), _DESCRIPTION) if block and body else None
 
 
-def _moved(block: Block, update: int, score: int) -> list[cst.BaseStatement] | None:
+def _moved(module: cst.Module, block: Block, update: int, score: int) -> list[cst.BaseStatement] | None:
     statements = [s for s in block.node.body if isinstance(s, cst.BaseStatement)]
     end, goal = block.index(update), block.index(score)
     if end is None or goal is None or end >= goal or len(statements) != len(block.spans):
@@ -37,7 +36,7 @@ def _moved(block: Block, update: int, score: int) -> list[cst.BaseStatement] | N
     moving, between = statements[start : end + 1], statements[end + 1 : goal + 1]
     written = {name for s in moving for name in names(s)[1]}
     needed = {name for s in between for name in names(s)[0]}
-    if written & needed or not any(m.findall(s, _BACKWARD) or _is_call(s) for s in moving):
+    if written & needed or not any(updates(s, module) for s in moving):
         return None
     return [*statements[:start], *between, *moving, *statements[goal + 1 :]]
 
@@ -59,14 +58,10 @@ def _start_of_update(statements: list[cst.BaseStatement], end: int) -> int:
 
 
 def _belongs(statement: cst.BaseStatement) -> bool:
-    called = m.Attribute(attr=m.OneOf(m.Name("backward"), m.Name("zero_grad"), m.Name("clip_grad_norm_")))
-    return bool(m.findall(statement, m.Call(func=called)))
+    called = [m.Name(name) for name in ("backward", "step", "zero_grad", "clip_grad_norm_")]
+    return bool(m.findall(statement, m.Call(func=m.Attribute(attr=m.OneOf(*called)))))
 
 
 def _backward_names(statement: cst.BaseStatement) -> set[str]:
     calls = m.findall(statement, m.Call(func=m.Attribute(value=m.Name(), attr=m.Name("backward"))))
     return {name for call in calls for name in names(call)[0]} - {"backward"}
-
-
-def _is_call(statement: cst.BaseStatement) -> bool:
-    return m.matches(statement, m.SimpleStatementLine(body=[m.Expr(m.Call())]))

@@ -1,0 +1,112 @@
+"""The view orders and words; everything a reader is told comes from it."""
+
+from msgspec.structs import replace
+from report_samples import sample
+
+from reports import claims, excerpt, view, words
+from reports.shape_v1 import Place
+
+
+def test_worst_comes_first():
+    shown = view.build(sample("fail_run"))
+    ranks = [words.rank(item.verdict, words.VERDICT_ORDER) for item in shown.items]
+    assert ranks == sorted(ranks)
+    assert [i.strength for i in shown.items if i.rule == "score-after-update"] == ["violation", "suspicion"]
+    assert [i.number for i in shown.items] == list(range(1, len(shown.items) + 1))
+
+
+def test_order_does_not_depend_on_the_order_of_the_record():
+    audit = sample("fail_run")
+    backwards = replace(audit, rules=tuple(reversed(audit.rules)))
+    assert view.build(backwards) == view.build(audit)
+
+
+def test_conditions_stand_in_their_own_order_and_tell_the_worst():
+    shown = view.build(sample("fail_run"))
+    assert [c.short for c in shown.conditions][:3] == ["C1", "C2", "C3"]
+    verdicts = {c.short: c.verdict for c in shown.conditions}
+    assert verdicts["C3"] == "FAIL"
+    assert verdicts["C1"] == "REVIEW"
+    assert verdicts["TIME"] == "INCONCLUSIVE"
+    assert verdicts["FORMAT"] == "NOT_APPLICABLE"
+
+
+def test_a_failing_rule_says_what_would_change_the_verdict():
+    shown = view.build(sample("fail_run"))
+    assert any(line.startswith("score-after-update: ") for line in shown.would_change)
+
+
+def test_a_pass_without_a_run_says_that_nothing_was_run():
+    shown = view.build(sample("pass_read"))
+    assert any("only read" in line for line in shown.would_change)
+    assert "The submission's code was read, not run." in shown.not_checked
+
+
+def test_cleared_suspicions_are_shown_apart():
+    shown = view.build(sample("fail_run"))
+    assert [i.rule for i in shown.cleared] == ["cross-document-smear"]
+    assert all(i.rule != "cross-document-smear" for i in shown.items)
+
+
+def test_plain_lines_link_to_the_commit_and_packed_ones_do_not():
+    plain = view.build(sample("fail_run")).items[0].spot
+    packed = view.build(sample("review_packed")).items[0].spot
+    assert plain.url.endswith("/train_gpt.py#L1187")
+    assert packed.url == ""
+    assert packed.where == "train_gpt.py!1:1"
+
+
+def test_a_forged_commit_is_not_linked():
+    forged = replace(sample("fail_run"), head='x" onclick="y')
+    assert all(i.spot.url == "" for i in view.build(forged).items)
+
+
+def test_only_a_replay_repeats_a_single_finding():
+    items = view.build(sample("fail_run")).items
+    assert items[0].rerun.endswith("--replay kraft-3040")
+    assert [i.rerun for i in items if i.proof_kind == "read in the code"] == ["", ""]
+
+
+def test_long_lines_are_cut_around_the_column():
+    place = Place(path="x", line=1, column=3001, excerpt="  " + "a" * 2998 + "HERE" + "b" * 3000)
+    (line,) = excerpt.excerpt_lines(place)
+    assert len(line.text) == excerpt.WIDTH
+    assert line.text[line.caret :].startswith("HERE")
+
+
+def test_common_indentation_is_dropped_and_the_caret_follows():
+    place = Place(path="x", line=9, column=13, excerpt="        x = y\n            z")
+    first, second = excerpt.excerpt_lines(place)
+    assert (first.text, first.caret, second.text) == ("x = y", 4, "    z")
+
+
+def test_an_excerpt_of_a_mere_expression_is_marked_at_its_start():
+    (line,) = excerpt.excerpt_lines(Place(path="x", line=9, column=30, excerpt="table[key]"))
+    assert line.caret == 0
+
+
+def test_claims_stand_side_by_side():
+    table = claims.table(sample("fail_run").claims)
+    assert table.head == ("submission.json", "README", "log", "recomputed")
+    assert table.rows[0] == ("val_bpb", "1.0713", "1.0713", "1.0731", "1.0731")
+
+
+def test_commands_are_repeated_without_report_options_and_posted_without_paths():
+    command = "golf-audit check --repo /home/me/clone --pr 5 --out x --format md,html --strict -q"
+    assert words.repeatable(command) == "golf-audit check --repo /home/me/clone --pr 5 --strict"
+    assert words.public(command).startswith("golf-audit check --repo CLONE --pr 5")
+
+
+def test_words_count_and_list():
+    assert words.count(1, "rule") == "1 rule"
+    assert words.count(2059, "head") == "2,059 heads"
+    assert words.listed(["a"]) == "a"
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+    assert words.listed(list("abcdefgh"), limit=2) == "a, b and 6 more"
+
+
+def test_every_condition_of_the_rulebook_has_words():
+    from rules.model import Condition, Verdict
+
+    assert set(words.CONDITIONS) == {c.value for c in Condition}
+    assert set(words.VERDICT_ORDER) == set(words.HEADLINE) == set(words.SYMBOL) == {v.value for v in Verdict}

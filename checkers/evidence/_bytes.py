@@ -42,6 +42,8 @@ def implied(log: TrainLog) -> Implied | None:
     if 2 * len(agreeing) < len(pairs):
         return None
     ratio, score = max(agreeing, key=lambda pair: (pair[1].exact, pair[1].place.line))
+    if abs(ratio - 1.0) < _AGREE and tokens < 0.9 * CANONICAL_BYTES:
+        return None  # bits per token under the name of bits per byte: the ratio says nothing
     return Implied(tokens * ratio, tokens, ratio, score.place, place.place, len(agreeing))
 
 

@@ -9,7 +9,7 @@ from checkers.evidence._track import RECORD_SECONDS
 from harness.logs import Place, TimingKind, TrainLog
 
 FULL_NODE = 8  # GPUs of the official machine
-_GRACE = 0.5  # seconds: the loop looks at its clock once a step, after the device has been synchronized
+_GRACE = 1.0  # seconds: the loop looks at its clock once a step, after the device has been synchronized
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def training(log: TrainLog) -> Duration | None:
 
 
 def grace(log: TrainLog) -> float:
-    """How far the clock may overshoot without fault: two steps, at least half a second."""
+    """How far the clock may overshoot without fault: two steps, at least a second."""
     clock = training(log)
     steps = log.stop.step if log.stop and log.stop.step > 0 else log.last_step.step if log.last_step else 0
     return max(_GRACE, 2.0 * clock.seconds / steps) if clock and steps > 0 else _GRACE

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from checkers.finding import Finding, Strength
 from checkers.subject import Subject
 from harness.logs import Claim, LogBook, Measure, Score, TrainLog
 
@@ -15,11 +16,26 @@ _ROUNDING = 6e-4  # claims are usually rounded to three or four decimals
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A run behind the claim. ``claim`` is what it was matched with, None where nothing matched."""
+    """A run behind the claim. ``claim`` is what it was matched with, None where nothing matched.
+
+    ``certain`` is False for one of several runs that no claim could be matched with: an excess there
+    may be that of a baseline or an ablation.
+    """
 
     log: TrainLog
     score: Score
     claim: Claim | None
+    certain: bool = True
+
+
+def settle(findings: list[Finding], runs: tuple[Counted, ...] | list[Counted]) -> list[Finding]:
+    """Lower convictions to suspicions where the offending run may not be the claimed one.
+
+    Where every run offends it does not matter which of them was claimed.
+    """
+    if all(run.certain for run in runs) or len(findings) >= len(runs):
+        return findings
+    return [replace(f, strength=Strength.SUSPECT) if f.strength is Strength.CONVICTS else f for f in findings]
 
 
 def counted(subject: Subject) -> tuple[Counted, ...]:
@@ -36,7 +52,8 @@ def counted(subject: Subject) -> tuple[Counted, ...]:
     explained = next((w for w in ways if explains(w, book.claimed_bpb())), None)
     if explained or ways:
         return explained or ways[0]
-    return tuple(Counted(log, _last(log), None) for log in finished)
+    alone = len(finished) == 1 and book.claimed_bpb() is None
+    return tuple(Counted(log, _last(log), None, alone) for log in finished)
 
 
 def explains(runs: tuple[Counted, ...], claim: Claim | None) -> bool:
@@ -54,7 +71,7 @@ def claims_nothing(book: LogBook) -> bool:
 
 def tolerance(claim: Claim) -> float:
     """How far a printed score may lie from a claim: its rounding, and never less than 1e-6."""
-    digits = claim.digits if claim.digits else 4
+    digits = max(claim.digits, 2) if claim.digits else 4  # JSON drops the zero of 1.10
     return 0.6 * 10.0**-digits + 1e-6
 
 
@@ -103,7 +120,7 @@ def _match(log: TrainLog, claims: list[Claim], headline: Claim | None) -> tuple[
         if s.bpb is not None and abs(s.bpb - c.value) <= max(tolerance(c), _LEAST)
     ]
     wanted = headline.value if headline else 0.0
-    return min(pairs, key=lambda p: (round(abs(p[2].value - wanted), 3), p[0]), default=None)
+    return min(pairs, key=lambda p: (round(abs(p[2].value - wanted), 3), not p[1].exact, p[0]), default=None)
 
 
 def _by_value(book: LogBook, finished: tuple[TrainLog, ...]) -> tuple[Counted, ...]:

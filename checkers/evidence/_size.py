@@ -32,10 +32,8 @@ def shipped_code(subject: Subject) -> int | None:
 
 def sum_of(log: TrainLog, shipped: int | None) -> Sum | None:
     """The total of a run, None where it prints no size of a compressed model."""
-    total, model, code = _last(log, SizeKind.TOTAL), _last(log, SizeKind.MODEL), _last(log, SizeKind.CODE)
-    artifact = _last(log, SizeKind.ARTIFACT)
-    if total is not None and _is_raw(log, total):
-        total = None
+    model, code, artifact = (_last(log, k) for k in (SizeKind.MODEL, SizeKind.CODE, SizeKind.ARTIFACT))
+    total = next((s for s in reversed(log.sizes) if s.kind is SizeKind.TOTAL and not _is_raw(log, s)), None)
     if model is None and total is not None and code is not None:
         model = Size(SizeKind.MODEL, total.label, total.bytes - code.bytes, total.place)
     counted_code = code.bytes if code else (shipped or 0)

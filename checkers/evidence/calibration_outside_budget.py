@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from checkers.evidence._clock import grace, openly_longer, smaller_machine, training
-from checkers.evidence._runs import Counted, counted
+from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, nothing_to_check
@@ -32,7 +32,9 @@ def check(subject: Subject) -> CheckResult:
     if not timed:
         return nothing_to_check("no log prints a calibration")
     findings = [f for run, t in timed if (f := _finding(run, t))]
-    return examined(len(timed), plural(len(timed), "calibration time"), findings)
+    return examined(
+        len(timed), plural(len(timed), "calibration time"), settle(findings, [run for run, _ in timed])
+    )
 
 
 def _calibrations(run: Counted) -> list[Timing]:

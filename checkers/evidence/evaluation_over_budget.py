@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkers.evidence._clock import Duration, evaluation, openly_longer, smaller_machine
-from checkers.evidence._runs import Counted, counted
+from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, nothing_to_check
@@ -21,7 +21,9 @@ def check(subject: Subject) -> CheckResult:
     if not timed:
         return cannot_tell("no log gives the time that the claimed evaluation took")
     findings = [f for run, t in timed if (f := _finding(run, t))]
-    return examined(len(timed), plural(len(timed), "evaluation time"), findings)
+    return examined(
+        len(timed), plural(len(timed), "evaluation time"), settle(findings, [run for run, _ in timed])
+    )
 
 
 def _finding(run: Counted, taken: Duration) -> Finding | None:

@@ -13,7 +13,8 @@ from harness.logs import Setting, SizeKind
 
 RULE = "mixed-seed-configurations"
 _OWN = re.compile(
-    r"seed|run_?id|.*(?:path|dir|files?|logs?|name|prefix|url|host|port|rank|tag)$", re.IGNORECASE
+    r"seed|run_?id|.*(?:path|dir|files?|logs?|name|prefix|url|host|port|rank|tag|every|interval|freq)$",
+    re.IGNORECASE,
 )
 _SWITCH = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|true|false|none|[a-z][a-z0-9_+-]{0,24}", re.IGNORECASE)
 _SHOWN = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checkers.evidence._runs import Counted, counted
+from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._size import CAP, MEBIBYTE_CAP, Sum, shipped_code, sum_of
 from checkers.evidence._track import Track, track
@@ -25,7 +25,8 @@ def check(subject: Subject) -> CheckResult:
     models = [e for e in subject.submission.files() if _is_model(e)]
     if not (sums or claims or models):
         return cannot_tell("no log, document or file gives the size of the artifact")
-    findings = [*_printed(subject, sums), *_shipped(subject, models)]
+    findings = settle(list(_printed(subject, sums)), [run for run, _ in sums])
+    findings += _shipped(subject, models)
     if not findings and not sums:
         findings = list(_claimed(subject, claims))
     looked = plural(len(sums), "printed size") + ", " + plural(len(claims), "claimed size")

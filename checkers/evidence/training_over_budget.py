@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkers.evidence._clock import grace, openly_longer, smaller_machine, training
-from checkers.evidence._runs import Counted, counted
+from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, nothing_to_check
@@ -21,7 +21,7 @@ def check(subject: Subject) -> CheckResult:
     if not timed:
         return cannot_tell("no log gives the time that training took")
     findings = [f for run in timed if (f := _finding(run))]
-    return examined(len(timed), plural(len(timed), "training clock"), findings)
+    return examined(len(timed), plural(len(timed), "training clock"), settle(findings, timed))
 
 
 def _finding(run: Counted) -> Finding | None:

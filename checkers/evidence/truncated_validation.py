@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkers.evidence._bytes import CANONICAL_BYTES, MOST_BYTES_PER_TOKEN, Implied, implied
-from checkers.evidence._runs import Counted, counted
+from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import Track, track
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined
@@ -20,7 +20,7 @@ def check(subject: Subject) -> CheckResult:
         return cannot_tell("no log says how many validation tokens were loaded")
     convicts = track(subject) is Track.RECORD
     findings = [f for run in runs if (f := _finding(run, convicts))]
-    return examined(len(runs), plural(len(runs), "validation token count"), findings)
+    return examined(len(runs), plural(len(runs), "validation token count"), settle(findings, runs))
 
 
 def _finding(run: Counted, convicts: bool) -> Finding | None:

@@ -94,7 +94,7 @@ def eval_seconds(line: str) -> float | None:
     return float(found[1]) / (1000.0 if found[2] == "ms" else 1.0)
 
 
-_BYTES = r"[:=]?\s*(\d{1,3}(?:[,_]\d{3})+|\d{4,12})\s*(?:bytes?\b|B\b|$|\(|/\s?16)"
+_BYTES = r"[:=]?\s*(\d{1,3}(?:[,_]\d{3})+|\d{1,12})\s*(?:bytes?\b|B\b|$|\(|/\s?16)"
 _SIZES: tuple[tuple[re.Pattern[str], SizeKind], ...] = tuple(
     (re.compile(pattern + _BYTES, re.IGNORECASE), kind)
     for pattern, kind in (

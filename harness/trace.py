@@ -234,7 +234,7 @@ class Link:
                 total += len(data)
                 if total > TRACE_LIMIT:
                     raise ValueError("the child wrote too much")
-                self._take(list(assembly.feed(data)))
+                self._take(assembly.feed(data))
             if assembly.rest or assembly.parts:
                 self.problem = "the child stopped inside a message"
         except (ValueError, msgspec.DecodeError) as error:
@@ -245,11 +245,12 @@ class Link:
                 self._changed.notify_all()
             os.close(self._events)
 
-    def _take(self, messages: list[tuple[int, bytes]]) -> None:
-        with self._changed:
-            for stream, raw in messages:
+    def _take(self, messages: Iterator[tuple[int, bytes]]) -> None:
+        """Keep messages one by one: what came ahead of rubbish stays."""
+        for stream, raw in messages:
+            with self._changed:
                 self._writer.append(_decode_event(raw), stream)
-            self._changed.notify_all()
+                self._changed.notify_all()
 
     def __enter__(self) -> Link:
         return self

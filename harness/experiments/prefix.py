@@ -98,7 +98,14 @@ def _before(base: Stage, changed: NDArray[np.int64]) -> tuple[NDArray[np.int64],
 
 
 def _match(base: Stage, probe: Stage, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The probe's nats for the same place and the same occurrence of it; NaN where there is none."""
+    """The probe's nats for the same charge: same rank in the stage, same place; NaN where there is none.
+
+    Both runs follow the same path until they part, so the ranks agree; where the numbers of charges
+    differ, the same occurrence of the same place stands in.
+    """
+    if len(base.places) == len(probe.places):
+        same = base.places[chosen] == probe.places[chosen]
+        return np.where(same, probe.nats[chosen], np.nan)
     table: dict[tuple[int, int], float] = {}
     for place, turn, value in zip(
         probe.places.tolist(), _turns(probe.places), probe.nats.tolist(), strict=True

@@ -135,12 +135,15 @@ def reroute(copies: dict[str, str]) -> None:
 
 def weigh() -> tuple[str, int]:
     """A digest of all parameters of all living modules, whatever their order, and their number."""
-    parameters = {
-        id(p): p for m in gc.get_objects() if isinstance(m, torch.nn.Module) for p in m.parameters()
-    }
+    parameters = {id(p): p for m in _modules(gc.get_objects()) for p in m.parameters()}
     with torch._C.DisableTorchFunction():
         digests = sorted(_digest(p) for p in parameters.values())
     return hashlib.sha256("".join(digests).encode()).hexdigest(), len(digests)
+
+
+def _modules(tracked: list[Any]) -> list[torch.nn.Module]:
+    """Living modules; ``isinstance`` would ask objects for ``__class__``, and some answer with warnings."""
+    return [m for m in tracked if issubclass(type(m), torch.nn.Module)]
 
 
 def _digest(parameter: torch.Tensor) -> str:
@@ -153,10 +156,10 @@ def scramble(seed: int = 0) -> int:
     generator = torch.Generator()
     generator.manual_seed(seed)
     tracked = gc.get_objects()
-    modules = [m for m in tracked if isinstance(m, torch.nn.Module)]
+    modules = _modules(tracked)
     names = {name for m in modules for name, _ in m.named_parameters()}
     parameters: dict[int, torch.Tensor] = {id(p): p for m in modules for p in m.parameters()}
-    for held in (d for d in tracked if isinstance(d, dict)):
+    for held in (d for d in tracked if issubclass(type(d), dict)):
         parameters |= {
             id(v): v
             for k, v in list(held.items())

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRAM = 6
+LONGEST_GAP = 256
 _BASE = 1_000_003
 
 Ids = NDArray[np.int64]
@@ -35,19 +36,26 @@ class Stream:
     def locate(self, ids: NDArray[np.integer]) -> Places:
         """Places of ``ids`` (any shape, read in row-major order), -1 where unknown; shape (size,).
 
-        Short gaps next to a located run (6-grams that are not unique) are filled where the ids
-        continue the stream. Runs shorter than a 6-gram are found only if their ids occur once.
+        Windows of a batch follow each other without a mark, and a 6-gram across their border may
+        happen to lie elsewhere in the stream: longer runs are believed before shorter ones. Gaps
+        (6-grams that are not unique) are filled from the runs beside them where only one of the two
+        fits. Runs shorter than a 6-gram are found only if their ids occur once.
         """
         flat = np.asarray(ids, np.int64).reshape(-1)
         places = np.full(len(flat), -1, np.int64)
         if len(flat) < GRAM:
             return self._locate_short(flat)
         starts = self._lookup(_keys(flat))
-        for k in range(GRAM):
-            part = places[k : len(starts) + k]
-            free = (part < 0) & (starts >= 0)
-            part[free] = starts[free] + k
-        self._grow(places, flat)
+        disputed = np.zeros(len(flat), bool)
+        for first, last in _runs(starts):
+            part = places[first : last + GRAM]
+            claim = np.arange(last + GRAM - first) + starts[first]
+            free = part < 0
+            part[free] = claim[free]
+            if last - first >= GRAM:  # no coincidence: two windows meet in text they share
+                disputed[first : last + GRAM] |= part != claim
+        places[disputed] = -1
+        self._fill(places, flat)
         return places.astype(np.int32)
 
     def _lookup(self, keys: NDArray[np.uint64]) -> Ids:
@@ -66,34 +74,42 @@ class Stream:
             return unknown
         return np.arange(hits[0], hits[0] + len(flat), dtype=np.int32)
 
-    def _grow(self, places: Ids, flat: Ids) -> None:
-        """Extend located runs over neighbours that continue the stream (at most 64 places a side)."""
+    def _fill(self, places: Ids, flat: Ids) -> None:
+        """Fill each gap from the left and from the right; what both claim differently stays unknown."""
         if (places >= 0).all() or not (places >= 0).any():
             return
-        for step in (1, -1):
-            for _ in range(64):
-                near = np.roll(places, step)
-                near[0 if step == 1 else -1] = -1
-                want = near + step
-                ok = (places < 0) & (near >= 0) & (want >= 0) & (want < len(self.tokens))
-                ok[ok] = self.tokens[want[ok]] == flat[ok]
-                if not ok.any():
-                    break
-                places[ok] = want[ok]
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], places < 0, [0]])))
+        for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            left = self._reach(places, flat, first - 1, range(first, end))
+            right = self._reach(places, flat, end, range(end - 1, first - 1, -1))
+            for at in range(first, end):
+                claims = {c[at] for c in (left, right) if at in c}
+                if len(claims) == 1:
+                    places[at] = claims.pop()
 
-    def find_array(self, ids: NDArray[np.integer]) -> int | None:
-        """Offset in the stream at which the whole of a long array lies, or None."""
-        size = len(ids)
-        if size < 4 * GRAM or size > len(self.tokens):
-            return None
-        head = np.asarray(ids[: 4 * GRAM], np.int64)
-        at = self._lookup(_keys(head))
-        for k, start in enumerate(at.tolist()):
-            offset = start - k
-            if start >= 0 and 0 <= offset <= len(self.tokens) - size:
-                same = np.array_equal(np.asarray(ids, np.int64), self.tokens[offset : offset + size])
-                return offset if same else None
-        return None
+    def _reach(self, places: Ids, flat: Ids, anchor: int, path: range) -> dict[int, int]:
+        """How far a run at ``anchor`` continues the stream along ``path``: index to place."""
+        claims: dict[int, int] = {}
+        if not 0 <= anchor < len(places) or places[anchor] < 0:
+            return claims
+        for at in path[:LONGEST_GAP]:
+            place = int(places[anchor]) + at - anchor
+            if not 0 <= place < len(self.tokens) or self.tokens[place] != flat[at]:
+                break
+            claims[at] = place
+        return claims
+
+
+def _runs(starts: Ids) -> list[tuple[int, int]]:
+    """Maximal runs of windows on one diagonal, as (first, last) window, the longest first."""
+    found = starts >= 0
+    diagonal = np.where(found, starts - np.arange(len(starts)), np.iinfo(np.int64).min)
+    breaks = np.flatnonzero(np.diff(diagonal)) + 1
+    firsts = np.concatenate([[0], breaks])
+    lasts = np.concatenate([breaks - 1, [len(starts) - 1]])
+    known = found[firsts] if len(starts) else np.empty(0, bool)
+    order = np.argsort(-(lasts - firsts)[known], kind="stable")
+    return list(zip(firsts[known][order].tolist(), lasts[known][order].tolist(), strict=True))
 
 
 def _keys(flat: Ids) -> NDArray[np.uint64]:

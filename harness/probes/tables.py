@@ -97,12 +97,11 @@ class ScaleTables(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """``os.environ.get("NGRAM_BUCKETS", "4194304")``."""
         self.generic_visit(node)
-        words = [a.value for a in node.args if isinstance(a, ast.Constant)]
-        if len(node.args) == 2 and len(words) == 2 and isinstance(words[0], str):
-            name, value = words
+        if len(node.args) == 2 and all(isinstance(a, ast.Constant) for a in node.args):
+            name, value = (getattr(a, "value", None) for a in node.args)
             text = isinstance(value, str) and value.isdigit()
-            if isinstance(value, int) or (isinstance(value, str) and text):
-                new = self._new(name, int(value))
+            if isinstance(name, str) and (text or type(value) is int):
+                new = self._new(name, int(str(value)))
                 node.args[1] = ast.copy_location(ast.Constant(str(new) if text else new), node.args[1])
         return node
 

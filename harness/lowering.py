@@ -8,11 +8,15 @@ all of them need; only a text it refuses goes through LibCST.
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 _MAX_CHARACTERS = 8_000_000  # the largest script of the archive has 1.3 million
+_SECONDS = 20  # the slowest of the archive takes two
 
 
 def lower(text: str) -> tuple[str, str | None]:
@@ -21,14 +25,30 @@ def lower(text: str) -> tuple[str, str | None]:
     The text comes back unchanged when nothing had to be lowered or nothing could be.
     """
     problem = why_not(text)
-    if problem is None or len(text) > _MAX_CHARACTERS:
+    if problem is None or not problem.endswith(")"):  # only a SyntaxError names its line
         return text, problem
-    from harness.lowering_cst import rewrite  # costs 0.2 s to import and is rarely needed
-
-    lowered = rewrite(text)
+    lowered = _rewritten(text)
     if lowered is not None and lowered.count("\n") == text.count("\n") and why_not(lowered) is None:
         return lowered, None
     return text, problem
+
+
+@lru_cache(maxsize=4)
+def _rewritten(text: str) -> str | None:
+    """Rewrite in a process of its own, which hostile nesting may crash; None when it cannot be done."""
+    program = Path(__file__).with_name("lowering_cst.py")
+    source = text.encode("utf-8", "surrogatepass")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(program)],
+            input=source,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode("utf-8", "surrogatepass") if done.returncode == 0 else None
 
 
 def why_not(text: str) -> str | None:
@@ -38,7 +58,7 @@ def why_not(text: str) -> str | None:
     except SyntaxError as error:
         return f"{error.msg} (line {error.lineno})"
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return f"{type(error).__name__}: {error}"[:200]
+        return f"too large or too deeply nested to parse: {type(error).__name__}"
     return None
 
 

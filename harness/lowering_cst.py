@@ -1,9 +1,14 @@
-"""The rewriting half of :mod:`harness.lowering`: f-strings re-quoted, type parameters dropped."""
+"""The rewriting half of :mod:`harness.lowering`: f-strings re-quoted, type parameters dropped.
+
+Run as a program of its own, text in and text out: LibCST's native parser overflows its stack on
+hostile nesting, which takes the process with it.
+"""
 
 # ruff: noqa: N802 - LibCST finds its visitor methods by the names of node classes
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Sequence
 
 import libcst as cst
@@ -227,3 +232,16 @@ def _quoted(value: str | bytes, taken: frozenset[str]) -> str:
     if isinstance(value, bytes):
         return f"bytes(({''.join(f'{b},' for b in value)}))"
     return f"str().join(map(chr,({''.join(f'{ord(c)},' for c in value)})))"
+
+
+def main() -> int:
+    """Lower standard input to standard output; 1 when it cannot be parsed."""
+    lowered = rewrite(sys.stdin.buffer.read().decode("utf-8", "surrogatepass"))
+    if lowered is None:
+        return 1
+    sys.stdout.buffer.write(lowered.encode("utf-8", "surrogatepass"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

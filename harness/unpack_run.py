@@ -19,7 +19,7 @@ from harness.unpack_sinks import WORDS, Sinks
 from harness.unpack_values import UNKNOWN, Budget, Dotted, ExhaustedError, Failed, Function
 
 _MAX_CALLS = 24  # functions of the script inside each other
-_SMALL_LOOP = 100  # nodes of a loop that is followed pass by pass
+_SMALL_LOOP = 100  # nodes of the body of a loop that is followed pass by pass
 _LARGE_LOOP_PASSES = 8
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _COLLECTIONS = (str, bytes, bytearray, list, tuple, set, dict, range)
@@ -238,11 +238,11 @@ class Runner(Sinks):
             if not self._pass(node.body, scope) or self.uncertain > before:
                 return
 
-    def _passes(self, node: ast.stmt) -> int:
+    def _passes(self, node: ast.For | ast.AsyncFor | ast.While) -> int:
         """How often a loop is followed: decoders have small bodies, training loops large ones."""
         size = self.sizes.get(id(node))
         if size is None:
-            size = self.sizes[id(node)] = sum(1 for _ in ast.walk(node))
+            size = self.sizes[id(node)] = sum(1 for part in node.body for _ in ast.walk(part))
         return MAX_LOOP if size <= _SMALL_LOOP else _LARGE_LOOP_PASSES
 
     def _pass(self, body: Sequence[ast.stmt], scope: Scope) -> bool:

@@ -66,9 +66,10 @@ class Found:
 
 
 _RUNS_CODE = re.compile(
-    r"(?<![\w.])(?:exec|eval|execfile|compile|__import__)\s*\(|\b(?:runpy|importlib|subprocess|SourceFileLoader"
-    r"|os\s*\.\s*(?:system|popen|exec[lv]\w*|spawn\w+)|cpp_extension|load_inline|cffi|set_source|RawModule"
-    r"|RawKernel|SourceModule|__builtins__|builtins|imp\s*\.\s*load_source)\b"
+    r"(?<![\w.])(?:exec\b|(?:eval|execfile|compile|__import__)\s*\()"
+    r"|\b(?:runpy|importlib|subprocess|SourceFileLoader|cpp_extension|load_inline|cffi|set_source|RawModule"
+    r"|RawKernel|SourceModule|__builtins__|builtins"
+    r"|os\s*\.\s*(?:system|popen|exec[lv]\w*|spawn\w+)|imp\s*\.\s*load_source)\b"
 )
 
 

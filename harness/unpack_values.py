@@ -135,7 +135,7 @@ class Origins:
 
     def note(self, value: Any, codecs: tuple[str, ...]) -> None:
         """Tie codecs to a value; keeps it alive so that its id stays its own."""
-        if codecs and isinstance(value, (str, bytes)) and len(value) > 32:
+        if codecs and isinstance(value, (str, bytes)) and len(value) > 4:
             self.known[id(value)] = (value, codecs)
 
 

@@ -39,8 +39,20 @@ class Counting:
         return int(self.sizes[piece]) + int(self.spaces and leading)
 
 
+_CACHE: dict[int, tuple[Facts, list[Counting]]] = {}
+
+
 def countings(subject: Subject) -> list[Counting]:
-    """One counting per reachable use of a table that a reachable builder makes."""
+    """One counting per reachable use of a table that a reachable builder makes; remembered."""
+    facts = subject.facts
+    known = _CACHE.get(id(facts))
+    if known is None or known[0] is not facts:
+        _CACHE.clear()
+        known = _CACHE[id(facts)] = (facts, _countings(subject))
+    return known[1]
+
+
+def _countings(subject: Subject) -> list[Counting]:
     facts = subject.facts
     tables = {name: row for function in builders(facts) for name, row in _tables(facts, function).items()}
     if not tables:

@@ -25,11 +25,21 @@ class CFunction:
     literal: ast.AST | None = None  # the string literal in Python that holds the source
 
 
+_CACHE: dict[int, tuple[Facts, dict[str, CFunction]]] = {}
+
+
 def c_functions(subject: Subject) -> dict[str, CFunction]:
     """The functions of all C sources by name; empty when the script compiles and loads none."""
     facts = subject.facts
-    if not _compiles(facts):
-        return {}
+    known = _CACHE.get(id(facts))
+    if known is None or known[0] is not facts:
+        _CACHE.clear()
+        known = _CACHE[id(facts)] = (facts, _read_all(subject) if _compiles(facts) else {})
+    return known[1]
+
+
+def _read_all(subject: Subject) -> dict[str, CFunction]:
+    facts = subject.facts
     found: dict[str, CFunction] = {}
     for module in facts.modules:
         for literal in _literals(module.tree):

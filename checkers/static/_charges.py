@@ -75,6 +75,11 @@ class Charges:
         """The same, with the undecided tests that choose between values."""
         return self.tracer.trace(self.roots, self._ends, controls=True)
 
+    @cached_property
+    def traced(self) -> set[ast.AST]:
+        """The nodes behind the charges, in whatever calling context."""
+        return {at.node for at in self.trace}
+
     def _ends(self, at: At) -> bool:
         return self.neural(at) or self.lookup(at) is not None
 

@@ -1,0 +1,47 @@
+"""``best-of-passes``: the smallest of several scores of the same positions is the one that counts."""
+
+from __future__ import annotations
+
+from checkers.facts import Did, Event
+from checkers.facts.order import Order
+from checkers.facts.values import VAL
+from checkers.finding import CheckResult, Evidence, Finding, Kind, Strength, examined
+from checkers.static._learning import learning
+from checkers.static._pairs_report import place
+from checkers.static._report import numbered, unreadable
+from checkers.subject import Subject
+
+RULE = "best-of-passes"
+MESSAGE = "The smaller of several scores of the same validation positions is kept."
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every minimum over scores and whether its parts come from different passes."""
+    facts = subject.facts
+    if (answer := unreadable(facts)) is not None:
+        return answer
+    order = learning(subject).order
+    minima = facts.of(Did.BEST)
+    bad = [e for e in minima if e.bits & VAL and _of_passes(e, order)]
+    scores = [e for e in facts.of(Did.CHARGE, Did.SCORE) if e.bits & VAL]
+    sure = facts.complete
+    findings = [_finding(subject, e, sure) for e in bad]
+    looked = f"{len(minima)} minima over {len(scores)} scores"
+    return examined(max(1, len(scores)), looked, numbered(findings))
+
+
+def _of_passes(event: Event, order: Order) -> bool:
+    """Whether what is compared was learned from the very positions: passes of one adapting model."""
+    return any(order.learned(score) for score in order.scores(event.bits))
+
+
+def _finding(subject: Subject, event: Event, sure: bool) -> Finding:
+    return Finding(
+        rule=RULE,
+        message=MESSAGE,
+        where=place(event, "the smaller one is kept"),
+        evidence=Evidence(Kind.STATIC, MESSAGE),
+        strength=Strength.CONVICTS if sure and event.sure else Strength.SUSPECT,
+        confidence=0.8,
+        reach=subject.facts.reaches(event.node).why,
+    )

@@ -1,0 +1,15 @@
+"""``calibration-on-validation``: weights depend on statistics of validation tokens."""
+
+from __future__ import annotations
+
+from checkers.finding import CheckResult
+from checkers.static._learning import Offence
+from checkers.static._pairs_report import check_offence
+from checkers.subject import Subject
+
+MESSAGE = "A value computed from validation tokens is written into the weights that score them."
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every score behind the headline number and at what it had learned by then."""
+    return check_offence(subject, Offence.CALIBRATION, MESSAGE)

@@ -1,0 +1,141 @@
+"""``target-attribute-gate``: hints, gates or weights that a flag of the scored token decides."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from checkers.facts import Facts
+from checkers.finding import CheckResult, Finding, examined, nothing_to_check
+from checkers.static._aligned import Store, stores
+from checkers.static._c_sources import CFunction, c_functions, called
+from checkers.static._charges import Charges, charges_of
+from checkers.static._report import finding, numbered, unreadable
+from checkers.subject import Subject
+
+RULE = "target-attribute-gate"
+_MESSAGE = (
+    "What is written for a position is decided by a flag of that position's own token, and it enters the charge of "
+    "that token."
+)
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every loop over validation tokens whose per-position outputs reach a charge."""
+    facts = subject.facts
+    if (answer := unreadable(facts)) is not None:
+        return answer
+    charges = charges_of(subject)
+    if not charges.roots:
+        return nothing_to_check("no validation loss is accumulated in the code that runs")
+    functions = _functions(charges)
+    found = [_finding(subject, s) for f in functions for s in _python_stores(charges, f) if s.gated]
+    native = c_functions(subject)
+    found += [f for call in _native_calls(facts, native) for f in _native(subject, charges, call, native)]
+    looked_at = f"{len(functions)} functions behind the charges, {len(native)} C functions"
+    return examined(len(charges.roots), looked_at, numbered(found))
+
+
+def _functions(charges: Charges) -> list[ast.AST]:
+    """The functions of the submission that values behind a charge pass through."""
+    found: dict[ast.AST, None] = {}
+    for at in charges.trace:
+        try:
+            module = charges.facts.module_of(at.node)
+        except KeyError:
+            continue
+        function = module.function_of(at.node)
+        if function is not None and not charges.tracer.learned(function):
+            found[function] = None
+    return list(found)
+
+
+def _python_stores(charges: Charges, function: ast.AST) -> list[Store]:
+    facts, traced = charges.facts, charges.traced
+
+    def is_stream(node: ast.AST) -> bool:
+        sources = facts.sources(node)
+        return "val" in sources and not sources & {"score", "logp"}
+
+    every = stores(function, is_stream, is_stream)
+    return [s for s in every if s.value in traced and facts.reaches(s.node)]
+
+
+def _finding(subject: Subject, store: Store) -> Finding:
+    facts = subject.facts
+    related = [facts.place(store.test, "the flag is tested here")] if store.test is not None else []
+    return finding(
+        facts, RULE, store.node, _MESSAGE, caption="written for the position", related=related, confidence=0.92
+    )
+
+
+def _native_calls(facts: Facts, native: dict[str, CFunction]) -> list[ast.Call]:
+    if not native:
+        return []
+    calls = [c for m in facts.modules for c in m.calls if called(c, native) is not None]
+    return [c for c in calls if facts.reaches(c)]
+
+
+def _native(subject: Subject, charges: Charges, call: ast.Call, native: dict[str, CFunction]) -> list[Finding]:
+    """The gated outputs of one C function that come back to Python and reach a charge."""
+    target = called(call, native)
+    assert target is not None
+    inner, renamed = _forwarded(target, native)
+    gated = sorted({s.name for s in stores(inner.function, _token_like(inner.function), lambda n: False) if s.gated})
+    names = [a.arg for a in target.function.args.args]
+    passed = dict(zip(names, call.args, strict=False))
+    found = []
+    for name in gated:
+        outer = renamed.get(name, name)
+        if outer in passed and _comes_back(charges, call, passed[outer]):
+            found.append(_native_finding(subject, call, inner, name))
+    return found[:1]
+
+
+def _forwarded(target: CFunction, native: dict[str, CFunction]) -> tuple[CFunction, dict[str, str]]:
+    """The method that an exported function only hands its arguments to, with the names on both sides."""
+    calls = [n for n in ast.walk(target.function) if isinstance(n, ast.Call)]
+    loops = any(isinstance(n, ast.For) for n in ast.walk(target.function))
+    for inner in calls:
+        method = called(inner, native)
+        if not loops and method is not None and method.function is not target.function:
+            names = [a.arg for a in method.function.args.args]
+            pairs = zip(names, inner.args, strict=False)
+            return method, {n: a.id for n, a in pairs if isinstance(a, ast.Name)}
+    return target, {}
+
+
+def _token_like(function: ast.FunctionDef) -> Callable[[ast.Subscript], bool]:
+    """Arrays that are read only, and whose elements address tables or go into keys."""
+    written = {
+        n.value.id
+        for n in ast.walk(function)
+        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)
+    }
+
+    def is_token(node: ast.Subscript) -> bool:
+        return not (isinstance(node.value, ast.Name) and node.value.id in written)
+
+    return is_token
+
+
+def _comes_back(charges: Charges, call: ast.Call, argument: ast.AST) -> bool:
+    """Whether the array behind an argument is read on the way to a charge."""
+    facts = charges.facts
+    names = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
+    function, inside = facts.module_of(call).function_of(call), set(ast.walk(call))
+    return any(
+        isinstance(node, ast.Name)
+        and node.id in names
+        and node not in inside
+        and facts.module_of(node).function_of(node) is function
+        for node in charges.traced
+    )
+
+
+def _native_finding(subject: Subject, call: ast.Call, inner: CFunction, name: str) -> Finding:
+    data = {"c_function": inner.function.name, "c_path": inner.path, "output": name}
+    message = f"{_MESSAGE} In C: `{name}` of `{inner.function.name}`."
+    return finding(
+        subject.facts, RULE, call, message, caption="the C function is called here", confidence=0.9, data=data
+    )

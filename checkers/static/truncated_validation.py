@@ -1,0 +1,64 @@
+"""``truncated-validation``: only a slice of the validation tokens goes into the reported figure."""
+
+from __future__ import annotations
+
+import ast
+
+from checkers.facts import UNKNOWN, Did, Event
+from checkers.facts.values import VAL
+from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
+from checkers.static._charges import Charges, charges_of
+from checkers.static._report import finding, numbered, unreadable
+from checkers.static._trace import At
+from checkers.subject import Subject
+
+RULE = "truncated-validation"
+FULL = 36_000_000  # tokens; below the smallest full set of any official vocabulary
+LEAST = 4_096  # a shorter bound is a batch, a window or a prompt
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look for constant bounds on the validation tokens on their way into a charge."""
+    facts = subject.facts
+    if (answer := unreadable(facts)) is not None:
+        return answer
+    charges = charges_of(subject)
+    if not charges.roots:
+        return nothing_to_check("no validation loss is accumulated in the code that runs")
+    found = [f for e in facts.of(Did.SCORE) if e.bits & VAL for f in _bounded(subject, charges, e)]
+    return examined(len(charges.roots), f"token slices behind {len(charges.roots)} charges", numbered(found))
+
+
+def _bounded(subject: Subject, charges: Charges, event: Event) -> list[Finding]:
+    """Slices ``tokens[:n]`` outside every loop, with a constant ``n`` that the whole set exceeds."""
+    if not isinstance(event.node, ast.Call):
+        return []
+    trace = charges.tracer.trace([At(a) for a in event.node.args], charges.neural, most=1500, choices=False)
+    return [_finding(subject, at.node, bound) for at in trace if (bound := _bound(charges, at.node)) is not None]
+
+
+def _bound(charges: Charges, node: ast.AST) -> int | None:
+    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Slice):
+        return None
+    if node.slice.upper is None or node.slice.lower is not None or "val" not in charges.facts.sources(node.value):
+        return None
+    bound = charges.facts.constant(node.slice.upper)
+    if bound is UNKNOWN or not isinstance(bound, int) or isinstance(bound, bool) or not LEAST <= bound < FULL:
+        return None
+    module = charges.facts.module_of(node)
+    looped = any(isinstance(a, (ast.For, ast.While, ast.comprehension)) for a in module.ancestors(node))
+    return None if looped else bound
+
+
+def _finding(subject: Subject, node: ast.AST, bound: int) -> Finding:
+    message = f"The validation tokens are cut to {bound:,} before they are scored; the full set is larger."
+    return finding(
+        subject.facts,
+        RULE,
+        node,
+        message,
+        caption="cut here",
+        confidence=0.7,
+        strength=Strength.SUSPECT,
+        data={"bound": bound},
+    )

@@ -1,8 +1,9 @@
 """Making a run small through the script's own configuration, and saying what was changed.
 
 ``discover`` finds the knobs a script has: environment names, command-line options, literals of
-configuration classes and of module constants. ``shrink`` sets those whose name tells a size.
-Nothing else of the script is touched.
+configuration classes and of module constants, and the numbers of calibration sequences that many
+scripts write into the call itself. ``shrink`` sets those whose name tells a size. Nothing else of
+the script is touched.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ class Via(StrEnum):
     ENVIRONMENT = "env"
     ARGUMENT = "argv"
     CONSTANT = "constant"
+    LITERAL = "literal"
 
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One setting of a script. ``name`` is the environment name, ``--option`` or dotted constant."""
+    """One setting of a script. ``name``: environment name, ``--option``, dotted constant or ``function(name)``."""
 
     via: Via
     name: str
@@ -36,7 +38,8 @@ class Knob:
     @property
     def topic(self) -> str:
         """The name compared with the table of sizes: upper case, words joined by underscores."""
-        return self.name.rpartition(".")[2].lstrip("-").replace("-", "_").upper()
+        word = self.name.partition("(")[2].rstrip(")") or self.name.rpartition(".")[2]
+        return word.lstrip("-").replace("-", "_").upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class Shrunk:
         elif knob.via is Via.ARGUMENT:
             self.argv += [knob.name, str(value)]
         else:
-            self.constants[knob.name] = value
+            self.constants[knob.name] = value  # of assignments and of calls alike
         self.changed[knob.name] = str(value) if knob.default is None else f"{value} (was {knob.default})"
 
 
@@ -160,7 +163,7 @@ def discover(layers: Iterable[Layer]) -> tuple[Knob, ...]:
             tree = ast.parse(layer.lowered)
         except (SyntaxError, ValueError, RecursionError):
             continue
-        for knob in [*_called(tree), *_constants(tree)]:
+        for knob in [*_called(tree), *_constants(tree), *_calibration(tree)]:
             old = found.get((knob.via, knob.name))
             if old is None or (old.default is None and knob.default is not None):
                 found[knob.via, knob.name] = knob
@@ -228,6 +231,27 @@ def _constants(tree: ast.Module) -> Iterator[Knob]:
             yield from _assigned(node, "")
 
 
+_CALIBRATES = re.compile(r"calib|hessian|gptq|autoreg|awq|generate|self_gen", re.IGNORECASE)
+_AMOUNT = re.compile(r"n(um)?_?\w*(seqs|samples|batches)\Z|nsamples\Z|seq_?len\Z", re.IGNORECASE)
+
+
+def _calibration(tree: ast.AST) -> Iterator[Knob]:
+    """Amounts of calibration data given as literals, in calls and as defaults."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            given = [(k.arg, k.value) for k in node.keywords if k.arg]
+        elif isinstance(node, ast.FunctionDef):
+            name, args = node.name, [*node.args.posonlyargs, *node.args.args]
+            given = [(a.arg, d) for a, d in zip(args[::-1], node.args.defaults[::-1], strict=False)]
+        else:
+            continue
+        if _CALIBRATES.search(name):
+            for word, value in given:
+                if _AMOUNT.match(word) and isinstance(literal(value), int):
+                    yield Knob(Via.LITERAL, f"{name}({word})", literal(value))
+
+
 def _is_module(node: ast.ClassDef) -> bool:
     return any("Module" in ast.unparse(base) or "Optimizer" in ast.unparse(base) for base in node.bases)
 
@@ -242,6 +266,10 @@ def _assigned(node: ast.stmt, prefix: str) -> Iterator[Knob]:
     value = literal(node.value) if not isinstance(node.value, ast.Call) else None
     if isinstance(target, ast.Name) and value is not None:
         yield Knob(Via.CONSTANT, prefix + target.id, value)
+
+
+_AMOUNTS = Rule("quant", re.compile("."), 4)
+_LENGTH = Rule("quant", re.compile("."), 128)
 
 
 def _number(value: Any) -> float | None:
@@ -262,18 +290,23 @@ def shrink(knobs: Iterable[Knob], claimed: Mapping[str, str], keep: Iterable[str
     kept, result = set(keep), Shrunk()
     result.env.update(claimed)
     for knob in knobs:
-        rule = next((r for r in RULES if r.pattern.match(knob.topic)), None)
+        rule = (
+            _AMOUNTS
+            if knob.via is Via.LITERAL
+            else next((r for r in RULES if r.pattern.match(knob.topic)), None)
+        )
         if rule is None or rule.group in kept:
             continue
         current = _number(claimed.get(knob.name, knob.default))
-        value = fitted(rule, knob.topic, current)
+        rule = _LENGTH if knob.via is Via.LITERAL and knob.topic.endswith("LEN") else rule
+        value = fitted(rule, current)
         if value is not None:
             result.apply(knob, value)
     _fit_width(result, knobs)
     return result
 
 
-def fitted(rule: Rule, topic: str, current: float | None) -> int | None:
+def fitted(rule: Rule, current: float | None) -> int | None:
     """The lowered value, or None to leave a knob alone: zero and below mean "off" or "automatic"."""
     if current is None:
         return rule.cap if rule.group in ("time", "data") else None

@@ -72,11 +72,16 @@ def _parse(text: str, name: str) -> ast.Module:
 
 
 class SetConstants(ast.NodeTransformer):
-    """Replace the literal of ``NAME = <literal>`` at module level and in class bodies."""
+    """Replace literals by dotted name.
+
+    ``NAME`` and ``Class.NAME`` are assignments at module level and in class bodies;
+    ``function(name)`` is a literal passed or defaulted under that name.
+    """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
         self._constants = constants
         self._scope: list[str] = []
+        self._inside = 0  # functions entered: their variables are not configuration
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Descend into a class body."""
@@ -86,26 +91,50 @@ class SetConstants(ast.NodeTransformer):
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """Local variables are not configuration."""
+        """Set defaults, then look for calls in the body."""
+        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+        first = len(names) - len(node.args.defaults)
+        for k, value in enumerate(node.args.defaults):
+            node.args.defaults[k] = self._literal(f"{node.name}({names[first + k]})", value)
+        for k, (argument, default) in enumerate(
+            zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        ):
+            if default is not None:
+                node.args.kw_defaults[k] = self._literal(f"{node.name}({argument.arg})", default)
+        self._inside += 1
+        self.generic_visit(node)
+        self._inside -= 1
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Set literals passed by name."""
+        function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for keyword in node.keywords:
+            keyword.value = self._literal(f"{function}({keyword.arg})", keyword.value)
+        self.generic_visit(node)
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         """``NAME = literal``."""
         if len(node.targets) == 1:
             node.value = self._value(node.targets[0], node.value)
+        self.generic_visit(node)
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         """``NAME: type = literal``."""
         if node.value is not None:
             node.value = self._value(node.target, node.value)
+        self.generic_visit(node)
         return node
 
     def _value(self, target: ast.expr, value: ast.expr) -> ast.expr:
-        if not isinstance(target, ast.Name):
+        if not isinstance(target, ast.Name) or self._inside:
             return value
-        name = ".".join([*self._scope, target.id])
-        if name not in self._constants:
+        return self._literal(".".join([*self._scope, target.id]), value)
+
+    def _literal(self, name: str, value: ast.expr) -> ast.expr:
+        if name not in self._constants or isinstance(value, ast.Name):
             return value
         return ast.copy_location(ast.Constant(self._constants[name]), value)
 

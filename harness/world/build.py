@@ -14,9 +14,9 @@ import numpy as np
 
 from harness.world import text
 from harness.world.shards import Tokens, write_shard
-from harness.world.tokenizers import BOS, BYTE_VOCABULARY, Encoder, train_bpe, write_byte_tokenizer
+from harness.world.tokenizers import Encoder, is_bytes, train_bpe, write_byte_tokenizer
 
-EDITION = 1
+EDITION = 2
 """Counts changes of what a world contains: part of the cache key."""
 
 
@@ -65,15 +65,15 @@ def _publish(made: Path, final: Path) -> Path:
 
 
 def tokenizer(vocabulary: int, root: Path | None = None) -> Path:
-    """The cached tokenizer of a size (260: the byte tokenizer's description)."""
+    """The cached tokenizer of a size (400 and below: the byte tokenizer's description)."""
     root = root or cache_root()
     folder = root / f"tokenizer-{EDITION}-{vocabulary}"
-    name = "tokenizer.json" if vocabulary == BYTE_VOCABULARY else "tokenizer.model"
+    name = "tokenizer.json" if is_bytes(vocabulary) else "tokenizer.model"
     if not (folder / name).is_file():
         root.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=root))
-        if vocabulary == BYTE_VOCABULARY:
-            write_byte_tokenizer(made / name)
+        if is_bytes(vocabulary):
+            write_byte_tokenizer(made / name, vocabulary)
         else:
             train_bpe(made / name, vocabulary)
         made.chmod(0o755)
@@ -114,7 +114,7 @@ def _tokenizer_files(spec: WorldSpec, model: bytes | None, folder: Path, root: P
     vocab = source.with_suffix(".vocab")
     if vocab.is_file():
         shutil.copy(vocab, target.with_suffix(".vocab"))
-    return Encoder(None if spec.vocabulary == BYTE_VOCABULARY else target)
+    return Encoder(None, spec.vocabulary) if is_bytes(spec.vocabulary) else Encoder(target)
 
 
 def _datasets(spec: WorldSpec, encoder: Encoder, folder: Path) -> None:
@@ -140,7 +140,7 @@ def stream(spec: Stream, encoder: Encoder, lower: bool = False) -> Tokens:
         raise ValueError(f"unknown kind of stream: {spec.kind}")
     ids = []
     for document in text.documents(spec.seed, lower=lower):
-        ids += [BOS, *encoder.encode(document)]
+        ids += [*encoder.bos, *encoder.encode(document)]
         if len(ids) >= spec.tokens:
             break
     return np.array(ids[: spec.tokens], dtype=np.uint16)

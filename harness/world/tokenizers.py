@@ -15,6 +15,8 @@ from harness.world import text
 BOS = 1
 BYTE_OFFSET = 4
 BYTE_VOCABULARY = 260
+LARGEST_BYTE_VOCABULARY = 400
+"""Below this size a vocabulary holds bytes and a few specials: no merges fit in it."""
 TRAINING_DOCUMENTS = 3000
 
 
@@ -50,12 +52,19 @@ def train_bpe(path: Path, vocabulary: int) -> None:
     path.with_suffix(".vocab").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_byte_tokenizer(path: Path) -> None:
-    """Describe the pure byte tokenizer: id = byte + 4."""
+def is_bytes(vocabulary: int) -> bool:
+    """Whether a vocabulary of this size is bytes and specials alone."""
+    return vocabulary <= LARGEST_BYTE_VOCABULARY
+
+
+def write_byte_tokenizer(path: Path, vocabulary: int = BYTE_VOCABULARY) -> None:
+    """Describe the pure byte tokenizer: id = byte + specials (4 of 260 officially)."""
+    specials = {"pad_id": 0, "bos_id": BOS, "eos_id": 2, "unk_id": 3}
+    offset = min(max(vocabulary - 256, 0), BYTE_OFFSET)
     description = {
         "tokenizer_type": "pure_byte",
-        "config": {"pad_id": 0, "bos_id": BOS, "eos_id": 2, "unk_id": 3, "byte_offset": 4, "byte_count": 256},
-        "vocab_size": BYTE_VOCABULARY,
+        "config": {**specials, "byte_offset": offset, "byte_count": 256},
+        "vocab_size": vocabulary,
     }
     path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
@@ -63,33 +72,40 @@ def write_byte_tokenizer(path: Path) -> None:
 class Encoder:
     """Text to token ids and the number of original bytes each token stands for."""
 
-    def __init__(self, model: Path | None) -> None:
+    def __init__(self, model: Path | None, vocabulary: int = BYTE_VOCABULARY) -> None:
         self._processor: Any = None
+        self._size = vocabulary
+        self._offset = min(max(vocabulary - 256, 0), BYTE_OFFSET)
         if model is not None:
             self._processor = spm.SentencePieceProcessor(model_file=str(model))
 
     @property
     def vocabulary(self) -> int:
         """Number of pieces."""
-        return int(self._processor.vocab_size()) if self._processor else BYTE_VOCABULARY
+        return int(self._processor.vocab_size()) if self._processor else self._size
+
+    @property
+    def bos(self) -> list[int]:
+        """What begins a document; a vocabulary of 256 has no room for it."""
+        return [BOS] if self._processor or self._offset > BOS else []
 
     def encode(self, document: str) -> list[int]:
         """Token ids of one document, without BOS."""
         if self._processor is None:
-            return [b + BYTE_OFFSET for b in document.encode("utf-8")]
+            return [b + self._offset for b in document.encode("utf-8")]
         return [int(i) for i in self._processor.encode(document)]
 
     def specials(self) -> set[int]:
         """Ids that never stand for text: control and unknown pieces."""
         if self._processor is None:
-            return set(range(BYTE_OFFSET))
+            return set(range(self._offset)) | set(range(self._offset + 256, self._size))
         p = self._processor
         return {i for i in range(p.vocab_size()) if p.is_control(i) or p.is_unknown(i) or p.is_unused(i)}
 
     def bytes_of(self, token: int) -> int:
         """Bytes of original text behind a token: case operators of CaseOps (private use) stand for none."""
         if self._processor is None:
-            return int(token >= BYTE_OFFSET)
+            return int(token >= self._offset)
         if self._processor.is_byte(token):
             return 1
         if token in (0, BOS, 2, 3):

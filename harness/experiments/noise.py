@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.experiments import drawn
 from harness.experiments.bench import Ground, Tokens
 from harness.experiments.evalue import TAU, kraft, saving
 from harness.experiments.stages import Stage
@@ -60,6 +61,7 @@ def _by_charges(stage: Stage, ground: Ground) -> Experiment:
         "kraft_mean": sums.mean,
         "kraft_error": sums.error,
         "kraft_evidence_nats": sums.evidence,
+        "kraft_profile": drawn.kraft_profile(places[once], nats[once], size),
         "by_position": _profile(places[once], nats[once], len(ground.tokens), size),
     }
     return _verdict(max(evidence, 0.0), data, size)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import Charged, FileRead, FileWritten, Reached, Snapshot, Stepped, Weights
+from harness.experiments import drawn
 from harness.experiments.bench import Ground
 from harness.experiments.stages import Stage, stages
 from harness.record import Experiment, Holds
@@ -31,6 +32,7 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
     )
     if not base.explained:
         return Experiment("order", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
+    data["events"] = drawn.timeline(main, base.places, base.order, learned, _entry(main))
     if not late.any():
         return Experiment("order", Holds.HOLDS, "no position is charged after an update on itself", data)
     data["counterexample"] = {

@@ -8,11 +8,12 @@ bit; what differs by less than ``ROUNDING`` is put down to kernels that round by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.experiments import drawn
 from harness.experiments.bench import Ground, Tokens
 from harness.experiments.stages import Stage
 
@@ -27,7 +28,7 @@ class Shift:
 
     ``compared`` charges were compared; ``moved`` of them moved at all, ``clear`` by more than
     ``ROUNDING``; ``largest`` in nats; ``example`` is (place, before, after) of the largest.
-    ``reached`` says that a changed token was charged in its changed form.
+    ``reached`` says that a changed token was charged in its changed form; ``series`` is for a picture.
     """
 
     changed: tuple[int, ...]
@@ -37,6 +38,7 @@ class Shift:
     largest: float
     example: tuple[int, float, float] | None
     reached: bool
+    series: dict[str, list[float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def proves(self) -> bool:
@@ -44,20 +46,31 @@ class Shift:
         return self.reached and self.clear > 0 and (self.clear >= 3 or self.largest > 10 * ROUNDING)
 
 
-def tail_change(ground: Ground, start: int, seed: int = SEED) -> Tokens:
-    """Replace every ordinary token from place ``start`` on by noise."""
-    noise = np.random.default_rng([seed, start]).choice(ground.ordinary, len(ground.tokens))
+def familiar(ground: Ground, start: int) -> Tokens:
+    """Ordinary ids that occur before ``start``: replacing by them adds no new id to the stream."""
+    return np.intersect1d(ground.tokens[:start], ground.ordinary)
+
+
+def changeable(ground: Ground, start: int) -> NDArray[np.bool_]:
+    """Places from ``start`` on whose token may be replaced: boundaries stay, and so does the largest id,
+    because scripts take the size of the vocabulary from it, which is no use of the future."""
     later = np.arange(len(ground.tokens)) >= start
-    return np.where(later & np.isin(ground.tokens, ground.ordinary), noise, ground.tokens).astype(np.int64)
+    usual = np.isin(ground.tokens, ground.ordinary) & (ground.tokens != ground.tokens.max())
+    return later & usual
+
+
+def tail_change(ground: Ground, start: int, seed: int = SEED) -> Tokens:
+    """Replace every ordinary token from place ``start`` on by noise over familiar ids."""
+    noise = np.random.default_rng([seed, start]).choice(familiar(ground, start), len(ground.tokens))
+    return np.where(changeable(ground, start), noise, ground.tokens).astype(np.int64)
 
 
 def single_change(ground: Ground, place: int, seed: int = SEED) -> Tokens:
-    """Replace the ordinary token nearest after ``place`` by another one."""
-    ordinary = np.flatnonzero(np.isin(ground.tokens, ground.ordinary))
-    at = int(ordinary[min(int(np.searchsorted(ordinary, place)), len(ordinary) - 1)])
-    others = ground.ordinary[ground.ordinary != ground.tokens[at]]
+    """Replace the token nearest after ``place`` that may be changed by another familiar one."""
+    at = int(np.flatnonzero(changeable(ground, place))[0])
+    others = familiar(ground, place)
     changed = ground.tokens.copy()
-    changed[at] = np.random.default_rng([seed, at]).choice(others)
+    changed[at] = np.random.default_rng([seed, at]).choice(others[others != ground.tokens[at]])
     return changed
 
 
@@ -82,6 +95,7 @@ def compare(base: Stage, probe: Stage, old: Tokens, new: Tokens) -> Shift:
         float(delta.max()) if len(delta) else 0.0,
         example,
         reached,
+        drawn.changed_losses(places, nats[same], after[same]),
     )
 
 

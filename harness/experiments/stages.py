@@ -74,11 +74,12 @@ def stages(trace: Trace, ground: Ground | None = None) -> list[Stage]:
             charges.append([])
     found: list[Stage] = []
     for at, (number, report) in enumerate(reports):
-        if found and not charges[at] and _repeats(found[-1].report, report):
+        again = bool(found) and not charges[at] and _repeats(found[-1].report, report)
+        if again and found[-1].explained:
             found[-1] = _fuller(found[-1], report)
             continue
         tries = [_stage(report, number, part, byte_counts) for part in _parts(reports, charges, at)]
-        found.append(next((s for s in tries if s.explained), tries[0]))
+        found[len(found) - again :] = [next((s for s in tries if s.explained), tries[0])]
     return found
 
 

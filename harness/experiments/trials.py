@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.events import Executed, Scrambled
-from harness.experiments import prefix
+from harness.experiments import drawn, prefix
 from harness.experiments.bench import Ground, Session, Tokens
 from harness.experiments.evalue import TAU, kraft
 from harness.experiments.stages import Stage, final
@@ -145,7 +145,8 @@ def judge_prefix(trials: Trials, tried: list[prefix.Shift], steady: bool) -> Exp
     data = _prefix_data(tried)
     proof = next((s for s in reversed(tried) if s.proves), None)
     if proof is not None and steady:
-        data |= {"counterexample": _case(proof, trials)}
+        data |= {"counterexample": _case(proof, trials)} | proof.series
+        data |= {"changed_position": proof.changed[0]}
         return Experiment("prefix", Holds.VIOLATED, _tell(proof, trials), data)
     moved = sum(s.moved for s in tried)
     if moved:
@@ -208,23 +209,28 @@ def _tell(shift: prefix.Shift, trials: Trials) -> str:
 
 
 def sparse_noise(ground: Ground, start: int, seed: int = 97) -> tuple[Tokens, Tokens]:
-    """Text in which every eighth ordinary token from ``start`` on is noise; the tokens and the places."""
-    ordinary = np.flatnonzero(np.isin(ground.tokens, ground.ordinary))
-    places = ordinary[ordinary >= max(start, 1)][::EVERY]
+    """Text in which every eighth token from ``start`` on is uniform over ``prefix.familiar`` ids.
+
+    Returns the tokens and the places of noise. The places are chosen without regard to the scorer, so
+    the Kraft bound holds over the alphabet of familiar ids.
+    """
+    places = np.flatnonzero(prefix.changeable(ground, max(start, 1)))[::EVERY]
     changed = ground.tokens.copy()
-    changed[places] = np.random.default_rng(seed).choice(ground.ordinary, len(places))
+    changed[places] = np.random.default_rng(seed).choice(prefix.familiar(ground, start), len(places))
     return changed, places
 
 
 def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
     """Estimate the mean Kraft sum on text with sparse noise, and recall the one on pure noise."""
     ground, stage = volley.trials.ground, volley.many
-    data: dict[str, Any] = {"alphabet": len(ground.ordinary), "every": EVERY}
+    start = len(ground.tokens) // 2 + 17
+    size = len(prefix.familiar(ground, start))
+    data: dict[str, Any] = {"alphabet": len(ground.ordinary), "text_alphabet": size, "every": EVERY}
     evidence = -math.inf
     if stage is not None and stage.explained:
-        _, noisy = sparse_noise(ground, len(ground.tokens) // 2 + 17)
+        _, noisy = sparse_noise(ground, start)
         at, nats, _ = stage.first()
-        sums = kraft(nats[np.isin(at, noisy)], len(ground.ordinary))
+        sums = kraft(nats[np.isin(at, noisy)], size)
         evidence = sums.evidence
         data |= {"text_mean": sums.mean, "text_error": sums.error, "text_count": sums.count}
         data |= {"text_evidence_nats": evidence}

@@ -8,6 +8,7 @@ all of them need; only a text it refuses goes through LibCST.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import warnings
@@ -16,6 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 
 _MAX_CHARACTERS = 8_000_000  # the largest script of the archive has 1.3 million
+_NEWER = re.compile(
+    r"""[fF][rR]?["']|[rR][fF]["']|^[ \t]*(?:type[ \t]|(?:def|class)[^\n(:]*\[)""", re.MULTILINE
+)
 _SECONDS = 20  # the slowest of the archive takes two
 
 
@@ -25,8 +29,8 @@ def lower(text: str) -> tuple[str, str | None]:
     The text comes back unchanged when nothing had to be lowered or nothing could be.
     """
     problem = why_not(text)
-    if problem is None or not problem.endswith(")"):  # only a SyntaxError names its line
-        return text, problem
+    if problem is None or not problem.endswith(")") or not _NEWER.search(text):
+        return text, problem  # only a SyntaxError, which names its line, can be one of new syntax
     lowered = _rewritten(text)
     if lowered is not None and lowered.count("\n") == text.count("\n") and why_not(lowered) is None:
         return lowered, None

@@ -106,7 +106,7 @@ class Budget:
             self.steps -= size >> 14
         elif isinstance(value, (list, tuple, dict, set)):
             size = 8 * len(value)
-            self.steps -= len(value) >> 6
+            self.steps -= len(value) >> 4
         elif isinstance(value, int):
             size = value.bit_length() >> 3
             self.steps -= size >> 5

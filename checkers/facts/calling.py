@@ -28,7 +28,6 @@ from checkers.facts.values import (
     Sequence,
     Super,
     Value,
-    deep,
     flat,
     merge,
     now,
@@ -171,7 +170,7 @@ class Calling(Heap):
         inputs = self.inputs(args, keywords) & ~RAW
         for value in (*args, *keywords.values()):
             if any(isinstance(r, Instance) for r in value.refs):
-                inputs |= deep(value) & self.learned
+                inputs |= self.learned_in(value)
         return _resupplied(result, before | self.learned, inputs)
 
     def _bind_arguments(
@@ -289,7 +288,9 @@ class Calling(Heap):
 
 def _is_kernel(node: Any) -> bool:
     """Whether a function is compiled for the device and cannot be followed as Python."""
-    return any("jit" in ast.dump(d) and "script" not in ast.dump(d) for d in getattr(node, "decorator_list", ()))
+    return any(
+        "jit" in ast.dump(d) and "script" not in ast.dump(d) for d in getattr(node, "decorator_list", ())
+    )
 
 
 def _identity(ref: Any) -> Any:

@@ -25,7 +25,8 @@ class Did(StrEnum):
     BEST = "best"  # the smaller of several scores was kept
     NETWORK = "network"  # a download, a socket, a package installer
     PICKLE = "pickle"  # a loader that executes what it reads
-    RANK = "rank"  # weights were made under a condition on the rank
+    MATCH = "match"  # validation tokens were compared with the content of a shipped file
+    SHARED = "shared"  # one rank's tensors were sent to the others
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from checkers.facts.events import Did
 from checkers.facts.folding import (
     Gap,
     absorb,
@@ -25,7 +26,9 @@ from checkers.facts.values import (
     GRAD,
     NOTHING,
     RAW,
+    SHIPPED,
     UNKNOWN,
+    VAL,
     Cell,
     Class,
     Env,
@@ -172,10 +175,7 @@ class Expressions(State):
         """An attribute that its class advances differs in every iteration around its use."""
         if ref.cls is None or not self.loops or name not in self.cursors(ref.cls):
             return value
-        bits = value.bits
-        for loop, number in self.loops:
-            bits |= self.iteration_bit(loop, number)
-        return Value(value.const, bits, value.refs, value.text)
+        return Value(value.const, value.bits | self.here(), value.refs, value.text)
 
     def cursors(self, cls: Class) -> frozenset[str]:
         """The attributes that methods of a class advance from their own previous value."""
@@ -316,12 +316,20 @@ class Expressions(State):
         bits, known, result = flat(left), True, True
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.eval(comparator)
+            if isinstance(op, (ast.Eq, ast.NotEq)) and (flat(left) | flat(right)) & SHIPPED:
+                self._stored_answer(node, flat(left), flat(right))
             bits |= flat(right)
             answer = compared(type(op), left, right)
             known = known and answer is not None
             result = result and bool(answer)
             left = right
         return Value(result if known else UNKNOWN, bits & ~RAW)
+
+    def _stored_answer(self, node: ast.AST, left: int, right: int) -> None:
+        """Validation tokens against what a file of the submission holds: a stored answer."""
+        for tokens, stored in ((left, right), (right, left)):
+            if tokens & VAL and stored & SHIPPED and not stored & VAL and not tokens & SHIPPED:
+                self.emit(Did.MATCH, node, left | right)
 
     def _boolean(self, node: ast.BoolOp) -> Value:
         stop_at = isinstance(node.op, ast.Or)

@@ -128,7 +128,21 @@ class Heap(Statements):
         elif bits & VAL and not bits & self.scores:
             kept |= self.event_bit(self._happened(Did.WRITE, node, bits, objects))
         for obj in objects:
-            obj.state = kept if strong and not self.uncertain else obj.state | kept
+            obj.state = kept | (self.surviving(obj.state) if strong else obj.state)
+
+    def surviving(self, state: int) -> int:
+        """What is left of a state when it is overwritten in a branch that may not be taken.
+
+        Learning that happened under the same undecided tests is undone with them.
+        """
+        if not self.tests:
+            return 0
+        tests = {t for t in self.tests if "ops=[IsNot()]" not in t}  # "if there is something to restore"
+        left = state
+        for key in self.bits.names(state & self.learned):
+            if tests <= set(self.events[key[1]].data["tests"]):
+                left &= ~self.bits.bit(key)
+        return left
 
     def _happened(self, kind: Did, node: ast.AST, bits: int, objects: list[Obj]) -> Event:
         return self.emit(
@@ -137,7 +151,9 @@ class Heap(Statements):
             bits,
             objects=frozenset(id(o) for o in objects),
             births=frozenset(o.birth for o in objects),
+            models=any(self.is_model(o) for o in objects),
             ranked=bool(self.ranked),
+            tests=self.tests,
         )
 
     def update(self, node: ast.AST, parameters: Value) -> None:
@@ -167,7 +183,7 @@ class Heap(Statements):
         if self.ranked:
             kept |= RANK
         for obj in objects:
-            obj.state = kept if not self.uncertain or event.data["ranked"] else obj.state | kept
+            obj.state = kept | (0 if event.data["ranked"] else self.surviving(obj.state))
 
     def count(self, node: ast.AST, target: ast.Subscript, before: Value, added: Value) -> None:
         index = self.values.get(target.slice)
@@ -190,6 +206,14 @@ class Heap(Statements):
         if known is None:
             known = self._cursors[cls.node] = _advanced_attributes(cls.node)
         return known
+
+    def learned_in(self, value: Value) -> int:
+        """The learned state of all tensors and modules below a value; activations kept there do not count."""
+        bits = 0
+        for obj in closure(value)[1]:
+            if isinstance(obj, Instance) or (isinstance(obj, Cell) and obj.what):
+                bits |= obj.state
+        return self.weights_only(bits)
 
     def clone(self, value: Value) -> Value:
         """``copy.deepcopy``: the same graph in new objects."""
@@ -215,7 +239,11 @@ def _numeric(old: Value | None, new: Value) -> bool:
 
 def _same(old: Value | None, new: Value, learned: int) -> bool:
     """Whether storing a value changes nothing but, at most, what it has learned."""
-    if old is None or (flat(old) | flat(new)) & ~learned != flat(old) & ~learned or old.known is not new.known:
+    if (
+        old is None
+        or (flat(old) | flat(new)) & ~learned != flat(old) & ~learned
+        or old.known is not new.known
+    ):
         return False
     if old.known:
         return type(old.const) is type(new.const) and bool(old.const == new.const)

@@ -15,6 +15,7 @@ from checkers.facts.values import (
     PATH_TRAIN,
     PATH_VAL,
     RAW,
+    SHIPPED,
     TRAIN,
     VAL,
     Instance,
@@ -34,17 +35,18 @@ def opened(machine: Any, path: Value, node: Any, raw: bool = True) -> Value:
     bits = flat(path)
     data = (VAL if bits & PATH_VAL else 0) | (TRAIN if bits & PATH_TRAIN else 0)
     if name is not None and name in machine.files:
-        return Value(bits=(machine.files[name] | ARTIFACT))
+        return Value(bits=machine.files[name] | ARTIFACT | machine.here())
     if data:
         machine.emit(Did.READ, node, data, path=name or "")
         loops = bits & ~(PATH_VAL | PATH_TRAIN)
         return Value(bits=data | loops | (RAW if raw else 0))
+    bits |= machine.here()  # what else a file holds may differ every time it is read
     if name is None and machine.files:
         written = 0
         for content in machine.files.values():
             written |= content
-        return Value(bits=(written | ARTIFACT) & ~RAW)
-    return Value(bits=bits & ~(PATH_VAL | PATH_TRAIN))
+        return Value(bits=(written | bits | ARTIFACT) & ~(RAW | PATH_VAL | PATH_TRAIN))
+    return Value(bits=bits & ~(PATH_VAL | PATH_TRAIN) | SHIPPED)
 
 
 @effect(

@@ -74,7 +74,20 @@ def _string(machine: Any, use: Use) -> Value | None:
     return Value(result, bits)
 
 
-@effect("int", "float", "str", "bool", "abs", "round")
+@effect(
+    "builtins.int",
+    "builtins.float",
+    "builtins.str",
+    "builtins.bool",
+    "builtins.abs",
+    "builtins.round",
+    "int",
+    "float",
+    "str",
+    "bool",
+    "abs",
+    "round",
+)
 def _convert(machine: Any, use: Use) -> Value | None:
     if use.receiver is not None:
         return None if use.name not in ("float", "int", "bool", "abs", "round") else use.receiver
@@ -85,8 +98,17 @@ def _convert(machine: Any, use: Use) -> Value | None:
         try:
             return Value(_CONVERT[use.name](value.const), value.bits)
         except (TypeError, ValueError, OverflowError):
-            return Value(bits=value.bits)
+            return _whole(value)
     return Value(bits=flat(value) & ~RAW, text=value.text)
+
+
+def _whole(value: Value) -> Value:
+    """``int("20.0")`` of a logged number: the run had a whole one."""
+    try:
+        number = float(value.const)
+    except (TypeError, ValueError):
+        return Value(bits=value.bits)
+    return Value(int(number), value.bits) if number.is_integer() else Value(bits=value.bits)
 
 
 @effect("len", "isinstance", "issubclass", "hasattr", "callable", "id", "hash", "type", "dir", "vars_of")
@@ -215,9 +237,7 @@ def _map(machine: Any, use: Use) -> Value | None:
 def _next(machine: Any, use: Use) -> Value:
     source = use.operand(0)
     items, _ = machine.iterate(source)
-    bits = 0
-    for loop, number in machine.loops:
-        bits |= machine.iteration_bit(loop, number)
+    bits = machine.here()
     item = items[0] if items else Value(bits=flat(source))
     return with_bits(Value(UNKNOWN, item.bits, item.refs), bits)
 
@@ -234,7 +254,12 @@ def _append(machine: Any, use: Use) -> Value | None:
     for ref in use.receiver.refs:
         machine.touch(ref)
         if isinstance(ref, Sequence):
-            _grow(machine, ref, use.name, added if not charge else Value(bits=machine.content(added) & ~machine.iterations | charge))
+            _grow(
+                machine,
+                ref,
+                use.name,
+                added if not charge else Value(bits=machine.content(added) & ~machine.iterations | charge),
+            )
             result = NONE
         elif isinstance(ref, Mapping):
             result = _grow_mapping(ref, use, added)
@@ -268,7 +293,7 @@ def _grow_mapping(ref: Mapping, use: Use, added: Value) -> Value:
 @effect("get", "pop", "popleft", "popitem")
 def _get(machine: Any, use: Use) -> Value | None:
     if use.receiver is None:
-        return None
+        return getenv(machine, use) if use.dotted.endswith("environ.get") else None
     result: Value | None = None
     key = use.args[0] if use.args else NOTHING
     for ref in use.receiver.refs:

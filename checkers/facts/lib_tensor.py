@@ -294,14 +294,14 @@ def _increment(machine: Any, use: Use) -> Value:
     charge = machine.charge(use.node, Value(bits=flat(added)))
     if charge:
         machine.in_place(target, bits & ~machine.iterations | charge, use.node)
-    elif key & VAL and ("add" in use.name or use.name == "at"):
+    elif key & VAL and not flat(added) & VAL and ("add" in use.name or use.name == "at"):
         machine.counted(use.node, target, key)
     else:
         machine.in_place(target, bits, use.node)
     return target
 
 
-@effect("bincount", "Counter", "histogram", "unique", "histc")
+@effect("bincount", "Counter")
 def _histogram(machine: Any, use: Use) -> Value | None:
     """Counts of data are a table that has learned from them."""
     data = machine.content(use.operand(0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from checkers.facts.events import Did
 from checkers.facts.library import Use, effect
 from checkers.facts.values import (
     GRAD,
@@ -97,6 +98,7 @@ def _nothing(machine: Any, use: Use) -> Value:
 @effect("broadcast", "broadcast_object_list", "broadcast_coalesced")
 def _broadcast(machine: Any, use: Use) -> Value:
     """All ranks hold the same from here on."""
+    machine.emit(Did.SHARED, use.node, 0)
     for value in use.args[:1]:
         for obj in closure(value)[1]:
             obj.state &= ~RANK
@@ -195,7 +197,7 @@ def _state_dict(machine: Any, use: Use) -> Value | None:
     if use.receiver is None or any(_is_optimizer(r) for r in use.receiver.refs):
         return NOTHING
     mapping = Mapping(machine.loops)
-    mapping.rest = Value(bits=machine.weights_only(deep(use.receiver)))
+    mapping.rest = Value(bits=machine.learned_in(use.receiver))
     return Value(refs=(mapping,))
 
 
@@ -245,4 +247,4 @@ def _checkpoint(machine: Any, use: Use) -> Value | None:
 
 @effect("parameters_to_vector")
 def _vector(machine: Any, use: Use) -> Value:
-    return Value(bits=machine.weights_only(deep(use.operand(0))))
+    return Value(bits=machine.learned_in(use.operand(0)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import traceback
 
 from checkers.facts import lib_files, lib_python, lib_tensor, lib_training
 from checkers.facts.library import Externals
@@ -30,8 +31,9 @@ class Machine(Externals):
                 self._run_entry(module)
         except OutOfSteps:
             self.complete = False
-        except RecursionError:
+        except Exception:  # whatever a submission holds, what was seen until here stands
             self.complete = False
+            self.failure = traceback.format_exc(limit=-8)
         finally:
             sys.setrecursionlimit(limit)
 
@@ -87,9 +89,9 @@ class Machine(Externals):
             return self.environment[name]
         bit = self.bits.bit(("setting", name))
         known = self.settings.env(name)
-        if known is not None:
+        if known is not None and _fits(known.text, default.const):
             self.sources[name] = known.source
-            return with_const(known.text, default.bits | bit)
+            return with_const(_as_given(known.text, default.const), default.bits | bit)
         if name in _RANKS or name == "WORLD_SIZE":
             return Value(UNKNOWN, bit | (RANK if name != "WORLD_SIZE" else 0))
         if not default.known and not default.refs:
@@ -110,6 +112,30 @@ class Machine(Externals):
         if kind is not None and kind.refs:
             return self.call(kind, [value], {}, ast.Pass())
         return value
+
+
+def _as_given(text: str, default: object) -> str:
+    """A logged value as the environment would have held it: ``True`` where the default is ``"1"``."""
+    if text in ("True", "False") and (isinstance(default, int) or str(default).isdigit()):
+        return str(int(text == "True"))
+    return text
+
+
+def _fits(text: str, default: object) -> bool:
+    """Whether a logged text can be the value of a setting with this default."""
+    if text in ("None", "null", ""):
+        return False
+    if isinstance(default, (int, float)) or str(default).replace(".", "", 1).isdigit():
+        return text in ("True", "False") or _is_number(text)
+    return True
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def simulate(modules: tuple[Module, ...], settings: Settings, limit: int | None = None) -> Machine:

@@ -84,6 +84,7 @@ class State:
         self.iterations = 0  # mask of the bits that stand for loop iterations
         self.scores = 0  # mask of the bits that stand for scores
         self.open_settings = 0  # mask of the bits of settings nobody knows
+        self.tests: tuple[str, ...] = ()  # the undecided tests whose branches are being run
         self.ranked = 0  # depth of branches that hang on the rank
         self.touched = NEVER  # serial of the oldest object changed by the running call
         self.version = 0  # counts the changes of objects that outlive the frame that made them
@@ -98,6 +99,7 @@ class State:
         self.steps = 0
         self.limit = STEPS
         self.complete = True
+        self.failure = ""  # the traceback of a defect of ours that cut the simulation off
         self.module: Module = modules[0]
         self._libraries: dict[str, Value] = {}
 
@@ -130,6 +132,7 @@ class State:
     def emit(self, kind: Did, node: ast.AST, bits: int, **data: Any) -> Event:
         """Record an event here and now."""
         objects = data.pop("objects", frozenset())
+        data.setdefault("ranked", bool(self.ranked))
         event = Event(
             kind,
             len(self.events),
@@ -157,6 +160,13 @@ class State:
         bit = self.bits.bit(("loop", loop, number))
         self.iterations |= bit
         return bit
+
+    def here(self) -> int:
+        """The bits of what may differ in every iteration of the loops around this place."""
+        bits = 0
+        for loop, number in self.loops:
+            bits |= self.iteration_bit(loop, number)
+        return bits
 
     def weights_only(self, bits: int) -> int:
         """What remains of bits when they are stored in weights: learned state, not the data itself."""

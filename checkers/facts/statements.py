@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from checkers.facts.events import Did
-from checkers.facts.folding import absorb, truthy, with_bits
+from checkers.facts.folding import absorb, truthy
 from checkers.facts.looping import Looping
 from checkers.facts.state import Frame
 from checkers.facts.values import (
@@ -55,31 +55,41 @@ class Statements(Looping):
     def _if(self, node: ast.If) -> bool:
         test = self.eval(node.test)
         truth = truthy(test)
+        if truth and isinstance(node.body[-1], ast.Raise):
+            truth = None  # the run that is judged went past its own guards
         self.note_way(node.test, truth, flat(test))
         if truth is not None:
             return self.run_block(node.body if truth else node.orelse)
-        return self.either([node.body, node.orelse], flat(test))
+        return self.either([node.body, node.orelse], flat(test), node.test)
 
-    def either(self, blocks: list[list[ast.stmt]], bits: int = 0) -> bool:
+    def either(self, blocks: list[list[ast.stmt]], bits: int = 0, test: ast.expr | None = None) -> bool:
         """Run alternatives from the same names and join them. True when every one leaves."""
         env = self.frames[-1].env
         before, joined, left = dict(env.names), None, []
         doubt, ranked = bool(bits & self.open_settings), bool(bits & RANK)
+        tests = self.tests
         self.uncertain += 1
         self.doubtful += doubt
         self.ranked += ranked
         try:
-            for block in blocks:
+            for number, block in enumerate(blocks):
                 env.names = dict(before)
+                self.tests = (*tests, *(self._undecided(test) if test and not number else (str(id(block)),)))
                 left.append(self.run_block(block))
                 if not left[-1]:
                     joined = env.names if joined is None else join(joined, env.names)
         finally:
+            self.tests = tests
             self.uncertain -= 1
             self.doubtful -= doubt
             self.ranked -= ranked
         env.names = before if joined is None else joined
         return all(left)
+
+    def _undecided(self, test: ast.expr) -> list[str]:
+        """The parts of a conjunction that decide whether its branch is taken, as text."""
+        parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+        return [ast.dump(p) for p in parts if p not in self.values or truthy(self.values[p]) is None]
 
     def _with(self, node: ast.With | ast.AsyncWith) -> bool:
         for item in node.items:

@@ -14,7 +14,6 @@ from typing import Any
 
 from checkers.facts.source import Module
 
-
 _SERIAL = itertools.count(1)
 
 
@@ -57,8 +56,8 @@ class Bits:
 
 
 # The first bits are the same in every program.
-VAL, TRAIN, RAW, GRAD, ARTIFACT, NETWORK, TOKENIZER, LOGP, PATH_VAL, PATH_TRAIN, RANK = (
-    1 << i for i in range(11)
+VAL, TRAIN, RAW, GRAD, ARTIFACT, NETWORK, TOKENIZER, LOGP, PATH_VAL, PATH_TRAIN, RANK, SHIPPED = (
+    1 << i for i in range(12)
 )
 FIXED = (
     "val",
@@ -72,6 +71,7 @@ FIXED = (
     "path_val",
     "path_train",
     "rank",
+    "shipped",
 )
 
 
@@ -319,8 +319,6 @@ def children(obj: Obj) -> list[Value]:
         return [*(obj.items or ()), *((obj.rest,) if obj.rest else ())]
     if isinstance(obj, Mapping):
         return [*obj.items.values(), *((obj.rest,) if obj.rest else ())]
-    if isinstance(obj, Method):
-        return [obj.receiver]
     return []
 
 

@@ -128,7 +128,12 @@ class _Judge:
                 break
             shared = together(charge, learned)
             beside = len(shared) > len(together(score, learned)) or charge.calls[:1] != score.calls[:1]
-            if shared and beside and charge.node is not score.node and self.order.apart(charge, learned) is None:
+            if (
+                shared
+                and beside
+                and charge.node is not score.node
+                and self.order.apart(charge, learned) is None
+            ):
                 return charge
         return None
 

@@ -46,7 +46,9 @@ def place(event: Event, caption: str) -> Location:
 
 def way(event: Event) -> list[Location]:
     """The calls that led to an event, outermost first."""
-    return [locate(module, node, "called here") for module, node in event.calls[-3:] if hasattr(node, "lineno")]
+    return [
+        locate(module, node, "called here") for module, node in event.calls[-3:] if hasattr(node, "lineno")
+    ]
 
 
 def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, message: str) -> Finding:

@@ -55,6 +55,14 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
     return Experiment("order", Holds.UNDECIDED, told, data)
 
 
+def _tensors(trace: Trace, when: NDArray[np.int64]) -> int:
+    """How many tensors the optimizer held that stepped on validation while these charges were made."""
+    if not len(when):
+        return 0
+    first, last = int(when.min()), int(when.max())
+    return max((s.tensors for n, s in trace.of(Stepped) if s.positions and first < n < last), default=0)
+
+
 def entered_at_artifact(trace: Trace) -> bool:
     """Whether the snapshot that waits was taken as the artifact was read back."""
     snapshots = trace.of(Snapshot)

@@ -56,7 +56,8 @@ def changeable(ground: Ground, start: int) -> NDArray[np.bool_]:
     because scripts take the size of the vocabulary from it, which is no use of the future."""
     later = np.arange(len(ground.tokens)) >= start
     usual = np.isin(ground.tokens, ground.ordinary) & (ground.tokens != ground.tokens.max())
-    return later & usual
+    both: NDArray[np.bool_] = later & usual
+    return both
 
 
 def tail_change(ground: Ground, start: int, seed: int = SEED) -> Tokens:

@@ -143,7 +143,7 @@ def judge_prefix(trials: Trials, tried: list[prefix.Shift], steady: bool) -> Exp
     if not any(s.reached and s.compared for s in tried):
         return Experiment("prefix", Holds.UNDECIDED, "no change of a token reached the scorer")
     data = _prefix_data(tried)
-    proof = next((s for s in reversed(tried) if s.proves), None)
+    proof = max((s for s in tried if s.proves), key=_telling, default=None)
     if proof is not None and steady:
         data |= {"counterexample": _case(proof, trials)} | proof.series
         data |= {"changed_position": proof.changed[0]}
@@ -200,10 +200,17 @@ def _case(shift: prefix.Shift, trials: Trials) -> dict[str, Any]:
     }
 
 
+def _telling(shift: prefix.Shift) -> tuple[bool, float]:
+    """Rank counterexamples: one changed token that moves a charge visibly, else the largest shift."""
+    return len(shift.changed) == 1 and shift.largest > 10 * prefix.ROUNDING, shift.largest
+
+
 def _tell(shift: prefix.Shift, trials: Trials) -> str:
     place, before, after = shift.example or (-1, 0.0, 0.0)
+    what = "validation token" if len(shift.changed) == 1 else "validation tokens from"
+    verb = "changed" if len(shift.changed) == 1 else "on were changed"
     return (
-        f"validation token {shift.changed[0]} changed; the loss charged earlier at {place} moved from "
+        f"{what} {shift.changed[0]} {verb}; the loss charged earlier at {place} moved from "
         f"{before:.4f} to {after:.4f} nats ({shift.clear} of {shift.compared} earlier charges moved)"
     )
 
@@ -230,7 +237,9 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
     if stage is not None and stage.explained:
         _, noisy = sparse_noise(ground, start)
         at, nats, _ = stage.first()
-        sums = kraft(nats[np.isin(at, noisy)], size)
+        here = np.isin(at, noisy)
+        sums = kraft(nats[here], size)
+        data |= drawn.kraft_profile(at[here], nats[here], size)
         evidence = sums.evidence
         data |= {"text_mean": sums.mean, "text_error": sums.error, "text_count": sums.count}
         data |= {"text_evidence_nats": evidence}

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from checkers.finding import CheckResult, Evidence, Finding, Kind, Location, Strength, cannot_tell, examined
-from checkers.finding import nothing_to_check
+from checkers.finding import (
+    CheckResult,
+    Evidence,
+    Finding,
+    Kind,
+    Location,
+    Strength,
+    cannot_tell,
+    examined,
+    nothing_to_check,
+)
 from checkers.static._byte_tables import Counting, builders, countings
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import BYTES, PIECES

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import ast
 
-from checkers.finding import CheckResult, Evidence, Finding, Kind, Location, Strength, examined, nothing_to_check
+from checkers.finding import (
+    CheckResult,
+    Evidence,
+    Finding,
+    Kind,
+    Location,
+    Strength,
+    examined,
+    nothing_to_check,
+)
 from checkers.static._report import numbered, unreadable
 from checkers.subject import Subject
 from harness.submission import SubmissionError

@@ -1,0 +1,138 @@
+"""``noncausal-layer``: attention without a causal restriction, and state carried from a sequence's end to its start."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from checkers.facts import Facts
+from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
+from checkers.static._charges import call_name, charges_of
+from checkers.static._report import finding, numbered, unreadable
+from checkers.static._trace import FUNCTIONS, Tracer
+from checkers.subject import Subject
+
+RULE = "noncausal-layer"
+_ATTENTION = frozenset({"scaled_dot_product_attention"})
+_FLASH = ("flash_attn_func", "flash_attn_3_func", "flash_attn_qkvpacked_func", "flash_attn_varlen_func")
+
+
+def check(subject: Subject) -> CheckResult:
+    """Look at every attention call and every loop that hands a state on, in the modules that run."""
+    facts = subject.facts
+    if (answer := unreadable(facts)) is not None:
+        return answer
+    tracer = charges_of(subject).tracer
+    layers = [f for m in facts.modules for f in m.functions if _runs_in_module(facts, tracer, f)]
+    if not layers:
+        return nothing_to_check("no neural module runs")
+    found = [_open_attention(facts, call) for call in _attention_calls(facts, layers)]
+    found += [_carried(facts, call) for f in layers for call in _carrying_calls(facts, f)]
+    return examined(len(layers), f"{len(layers)} methods of neural modules", numbered(f for f in found if f))
+
+
+def _runs_in_module(facts: Facts, tracer: Tracer, function: ast.AST) -> bool:
+    body = getattr(function, "body", None)
+    return isinstance(body, list) and bool(facts.reaches(body[0])) and tracer.learned(function)
+
+
+def _attention_calls(facts: Facts, layers: list[ast.AST]) -> list[ast.Call]:
+    wanted = set(layers)
+    return [
+        call
+        for module in facts.modules
+        for call in module.calls
+        if (call_name(call) in _ATTENTION or call_name(call) in _FLASH)
+        and module.function_of(call) in wanted
+        and facts.reaches(call)
+    ]
+
+
+def _open_attention(facts: Facts, call: ast.Call) -> Finding | None:
+    """Attention that is told not to be causal and is given no mask, and that sees more than one position."""
+    named = {k.arg: k.value for k in call.keywords}
+    if None in named:
+        return None
+    if call_name(call) in _FLASH:
+        causal = named.get("causal", call.args[5] if len(call.args) > 5 else None)
+        open_ = causal is not None and facts.constant(causal) is False
+        restricted = "window_size" in named
+    else:
+        causal = named.get("is_causal", call.args[5] if len(call.args) > 5 else None)
+        mask = named.get("attn_mask", call.args[3] if len(call.args) > 3 else None)
+        open_ = causal is None or facts.constant(causal) is False
+        restricted = mask is not None and facts.constant(mask) is not None
+    if not open_ or restricted:
+        return None
+    message = "Attention runs without a causal restriction and without a mask in a module behind the score."
+    return finding(
+        facts, RULE, call, message, caption="not causal", confidence=0.6, strength=Strength.SUSPECT
+    )
+
+
+def _carrying_calls(facts: Facts, function: ast.AST) -> Iterator[ast.Call]:
+    """``x, state = layer(x, state)`` in a loop that does not walk along the sequence."""
+    for loop in ast.walk(function):
+        if not isinstance(loop, ast.For):
+            continue
+        for node in ast.walk(loop):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _hands_on(node, loop):
+                if facts.reaches(node) and any(_scans(f) for f in facts.callees(node.value)):
+                    yield node.value
+
+
+def _hands_on(node: ast.Assign, loop: ast.For) -> bool:
+    target, call = node.targets[0], node.value
+    assert isinstance(call, ast.Call)
+    if not isinstance(target, ast.Tuple) or len(target.elts) != 2:
+        return False
+    given = {a.id for a in (*call.args, *(k.value for k in call.keywords)) if isinstance(a, ast.Name)}
+    state = target.elts[1]
+    counters = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    return isinstance(state, ast.Name) and state.id in given and len(given) >= 2 and not given & counters
+
+
+def _scans(function: ast.AST) -> bool:
+    """Whether a layer starts a scan over the sequence from the state it is given and returns the last one."""
+    if not isinstance(function, FUNCTIONS):
+        return False
+    names = [a.arg for a in function.args.args]
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            named = {k.arg: k.value for k in node.keywords}
+            final = named.get("output_final_state")
+            start = named.get("initial_state")
+            if isinstance(final, ast.Constant) and final.value is True and isinstance(start, ast.Name):
+                return start.id in names
+    return _steps(function, names)
+
+
+def _steps(function: ast.AST, names: list[str]) -> bool:
+    """A written-out scan: ``S = state``, then ``S = f(S, x[:, t])`` for every ``t``, and ``S`` returned."""
+    copies = {
+        n.targets[0].id
+        for n in ast.walk(function)
+        if isinstance(n, ast.Assign) and isinstance(n.value, ast.Name) and n.value.id in names
+        and isinstance(n.targets[0], ast.Name)
+    }
+    for loop in ast.walk(function):
+        if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
+            continue
+        stepped = {
+            t.id for n in ast.walk(loop) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)
+        }
+        along = any(isinstance(n, ast.Name) and n.id == loop.target.id for s in ast.walk(loop)
+                    if isinstance(s, ast.Subscript) for n in ast.walk(s.slice))
+        if along and stepped & copies:
+            return True
+    return False
+
+
+def _carried(facts: Facts, call: ast.Call) -> Finding:
+    message = (
+        "The state at the end of the sequence is handed to another pass over the same sequence: from the second pass "
+        "on, every position has seen all later ones."
+    )
+    return finding(facts, RULE, call, message, caption="handed on here", confidence=0.9)
+
+

@@ -27,9 +27,10 @@ from checkers.verdict import decide
 from harness import folder, gitsource, logs, sweep, unpack
 from harness.record import Outcome, RunRecord
 from harness.submission import Submission, SubmissionError
-from reports import json_v1, progress, tables, terminal
+from reports import fixes, json_v1, progress, tables, terminal
 from reports.score import ScoreError, read_jsonl, score
-from rules.model import Need, Rule
+from reports.shape_v1 import Fix
+from rules.model import Need, Rule, Verdict
 from rules.rulebook import RulebookError
 from rules.rulebook import load as load_rulebook
 
@@ -101,6 +102,16 @@ def _run(subject: Subject, options: Options) -> RunRecord:
         return RunRecord(Outcome.SKIPPED, blocker="there is no training script to run")
     settings: RunOptions = runner.RunOptions(no_sandbox=not options.sandbox, replay=options.replay)
     return runner.run(subject.submission, subject.layers, subject.logs, settings)
+
+
+def corrections(done: Audit, options: Options) -> dict[str, Fix]:
+    """Mechanical corrections of what was found, each audited again without a run before it is offered."""
+
+    def again(submission: Submission) -> dict[str, Verdict]:
+        decision = audit(submission, replace(options, run=False)).decision
+        return {result.rule.slug: result.verdict for result in decision.rules}
+
+    return fixes.offer(done, again)
 
 
 def load_submission(path: Path | None, repo: Path | None, pr: int | None, commit: str | None) -> Submission:
@@ -206,7 +217,8 @@ def check(
     options = Options(not no_run, strict, _date(as_of), _command_line(), not no_sandbox, replay)
     submission = load_submission(path, repo, pr, commit)
     with progress.working(f"Auditing {submission.label}", quiet or as_json):
-        record = json_v1.to_json(audit(submission, options))
+        done = audit(submission, options)
+        record = json_v1.to_json(done, fixes=corrections(done, options))
     _finish(json_v1.from_json(record), record, out, wanted, explain=explain, as_json=as_json, quiet=quiet)
 
 

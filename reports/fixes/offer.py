@@ -39,14 +39,18 @@ Again = Callable[[Submission], Mapping[str, Verdict]]
 def offer(audit: Audit, again: Again) -> dict[str, Fix]:
     """Corrections by fingerprint of the finding.
 
-    ``again`` audits a corrected submission and returns the verdict of each rule. A correction is kept
-    only if its rule then passes and no other rule became worse.
+    ``again`` audits a submission in the way that corrections are judged and returns the verdict of
+    each rule. It is first asked about the submission as it is: where it does not see the offence, it
+    cannot see it go either. A correction is kept only if its rule then passes and no other got worse.
     """
     fixes: dict[str, Fix] = {}
-    before = {r.rule.slug: r.verdict for r in audit.decision.rules}
-    for result, finding in _candidates(audit):
+    candidates = list(_candidates(audit))
+    before = again(audit.submission) if candidates else {}
+    for result, finding in candidates:
         if len(fixes) >= MOST_FIXES:
             break
+        if before.get(result.rule.slug) not in (Verdict.FAIL, Verdict.REVIEW):
+            continue
         fix = _first_that_holds(audit.submission, result.rule.slug, finding, before, again)
         if fix is not None:
             fixes[finding.fingerprint] = fix

@@ -41,11 +41,9 @@ def numbers(value: object) -> list[float] | None:
 
 
 def experiments(audit: Audit, *keys: str) -> Iterable[Mapping[str, Any]]:
-    """The data of every experiment and counterexample that has all of the keys."""
-    for experiment in audit.run.experiments:
-        if all(key in experiment.data for key in keys):
-            yield experiment.data
-    for rule in audit.rules:
-        for finding in rule.findings:
-            if all(key in finding.evidence.data for key in keys):
-                yield finding.evidence.data
+    """The data of every experiment and counterexample that has all of the keys, itself or one level down."""
+    found = [experiment.data for experiment in audit.run.experiments]
+    found += [finding.evidence.data for rule in audit.rules for finding in rule.findings]
+    for data in found:
+        inner = [value for value in data.values() if isinstance(value, Mapping)]
+        yield from (d for d in (data, *inner) if all(key in d for key in keys))

@@ -138,7 +138,14 @@ def audited(source, found, layer=SCRIPT):
 
 
 def always(verdict, **others):
-    return lambda submission: {"score-after-update": verdict, **others}
+    """An audit that accuses the submission as it is, and says this about a corrected one."""
+
+    def again(submission):
+        if submission.text(SCRIPT).replace("\u202e", "").replace("  ", " ") == LOOP.replace("  ", " "):
+            return {"score-after-update": Verdict.FAIL}
+        return {"score-after-update": verdict, **others}
+
+    return again
 
 
 def swapped():
@@ -152,14 +159,14 @@ def test_a_correction_that_clears_the_rule_is_offered():
 
     def again(submission):
         seen.append(submission)
-        return {"score-after-update": Verdict.PASS}
+        return {"score-after-update": Verdict.FAIL if len(seen) == 1 else Verdict.PASS}
 
     (fix,) = fixes.offer(audit, again).values()
     lines = LOOP.split("\n")
     applied = [*lines[: fix.start_line - 1], *fix.replacement.split("\n"), *lines[fix.end_line :]]
-    assert "\n".join(applied) == seen[0].text(SCRIPT)
+    assert "\n".join(applied) == seen[1].text(SCRIPT)
     assert fix.cleared == ("score-after-update",)
-    assert seen[0].text(SCRIPT).index("total +=") < seen[0].text(SCRIPT).index("opt.step")
+    assert seen[1].text(SCRIPT).index("total +=") < seen[1].text(SCRIPT).index("opt.step")
 
 
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v is not Verdict.PASS])
@@ -171,6 +178,11 @@ def test_a_correction_that_does_not_clear_the_rule_is_not_offered(verdict):
 def test_a_correction_that_breaks_another_rule_is_not_offered():
     _, audit = swapped()
     assert fixes.offer(audit, always(Verdict.PASS, other=Verdict.REVIEW)) == {}
+
+
+def test_what_the_second_audit_cannot_see_is_not_called_cleared():
+    _, audit = swapped()
+    assert fixes.offer(audit, lambda submission: {"score-after-update": Verdict.PASS}) == {}
 
 
 def test_nothing_is_offered_inside_a_packed_layer():

@@ -13,6 +13,7 @@ from checkers.facts import place
 from checkers.facts.events import Did, Event
 from checkers.facts.flow import Flow
 from checkers.facts.machine import Machine, simulate
+from checkers.facts.proof import printed_lines
 from checkers.facts.settings import Settings, resolve
 from checkers.facts.source import Module, dotted_name, parse
 from checkers.facts.values import UNKNOWN, Value
@@ -191,7 +192,8 @@ def collect(submission: Submission, layers: Iterable[Layer], logs: LogBook) -> F
 
     Equal layers under equal settings give the same facts; the last few are remembered.
     """
-    return _collect(tuple(layers), _Frozen(resolve(submission, logs)))
+    lines = printed_lines(s.place.excerpt for log in logs.finished for s in log.finals)
+    return _collect(tuple(layers), _Frozen(resolve(submission, logs)), lines)
 
 
 class _Frozen:
@@ -210,8 +212,8 @@ class _Frozen:
 
 
 @lru_cache(maxsize=4)
-def _collect(layers: tuple[Layer, ...], frozen: _Frozen) -> Facts:
+def _collect(layers: tuple[Layer, ...], frozen: _Frozen, lines: tuple[str, ...]) -> Facts:
     modules = tuple(parse(layer) for layer in layers)
     parsed = tuple(m for m in modules if not m.problem)
-    machine = simulate(parsed, frozen.settings) if parsed else None
+    machine = simulate(parsed, frozen.settings, lines) if parsed else None
     return Facts(modules, frozen.settings, machine)

@@ -8,6 +8,7 @@ import traceback
 
 from checkers.facts import lib_files, lib_python, lib_tensor, lib_training
 from checkers.facts.library import Externals
+from checkers.facts.proof import proven
 from checkers.facts.settings import Settings
 from checkers.facts.source import Module
 from checkers.facts.state import OutOfSteps
@@ -138,10 +139,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def simulate(modules: tuple[Module, ...], settings: Settings, limit: int | None = None) -> Machine:
-    """Run the simulation over parsed modules (at least one) and hand back what it saw."""
+def simulate(modules: tuple[Module, ...], settings: Settings, lines: tuple[str, ...] = ()) -> Machine:
+    """Run the simulation over parsed modules (at least one) and hand back what it saw.
+
+    ``lines`` are the final score lines of the logs. Where they prove that a branch was taken which
+    the settings rule out, the simulation is repeated with the branch taken.
+    """
     machine = Machine(modules, settings)
-    if limit is not None:
-        machine.limit = limit
     machine.run()
+    forced = proven(modules, machine.ways, machine.seen, lines)
+    if forced:
+        machine = Machine(modules, settings)
+        machine.forced = forced
+        machine.run()
     return machine

@@ -68,6 +68,7 @@ class State:
         ] = {}  # last value of every evaluated name, attribute, call, subscript
         self.seen: set[ast.AST] = set()  # statements run
         self.entered: dict[ast.AST, int] = {}  # functions run, and how often
+        self.forced: dict[ast.AST, bool] = {}  # tests whose outcome the log proves
         self.ways: dict[ast.AST, Ways] = {}  # branch tests
         self.callees: dict[ast.AST, set[ast.AST]] = {}
         self.callers: dict[ast.AST, set[ast.AST]] = {}

@@ -57,6 +57,7 @@ class Statements(Looping):
         truth = truthy(test)
         if truth and isinstance(node.body[-1], ast.Raise):
             truth = None  # the run that is judged went past its own guards
+        truth = self.forced.get(node.test, truth)
         self.note_way(node.test, truth, flat(test))
         if truth is not None:
             return self.run_block(node.body if truth else node.orelse)

@@ -27,9 +27,7 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
     places, _, when = base.first()
     late = np.array([learned.get(int(p), 1 << 62) < w for p, w in zip(places, when, strict=True)], bool)
     data: dict[str, Any] = {"charged": len(places), "after_update": int(late.sum()), "learned": len(learned)}
-    data["tensors"] = max(
-        (s.tensors for n, s in main.of(Stepped) if s.positions and n > _entry(main)), default=0
-    )
+    data["tensors"] = _tensors(main, when)
     if not base.explained:
         return Experiment("order", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
     data["events"] = drawn.timeline(main, base.places, base.order, learned, _entry(main))

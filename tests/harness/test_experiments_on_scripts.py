@@ -1,0 +1,167 @@
+"""Mini training scripts under the probes: each offence is caught, each honest twin stays silent."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.events import Charged, FileRead, Finished, Reported, Stepped
+from harness.record import Holds
+from tests.harness.toy_run import run
+
+CASES = Path(__file__).resolve().parent.parent / "cases"
+BASE = CASES / "not-a-code-length" / "complies_score_first.py"
+
+SLOT = """
+def evaluate(model, val):
+    total, count = 0.0, 0
+    for inputs, targets in windows(val):
+        delta = torch.zeros(VOCAB, requires_grad=True)
+        optimizer = torch.optim.Adam([delta], lr=0.3)
+        for _ in range(4):
+            optimizer.zero_grad()
+            F.cross_entropy(model(inputs).detach() + delta, targets).backward()
+            optimizer.step()
+        with torch.no_grad():
+            total += F.cross_entropy(model(inputs) + delta, targets, reduction="none").double().sum().item()
+        count += len(targets)
+    return total, count
+"""
+STALE = """
+def evaluate(model, val):
+    total, count = 0.0, 0
+    for inputs, targets in windows(val):
+        with torch.no_grad():
+            total += F.cross_entropy(REMEMBERED(inputs), targets, reduction="none").double().sum().item()
+        count += len(targets)
+    return total, count
+"""
+BEST = """
+def evaluate(model, val):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    best = torch.full((len(val) - 1,), float("inf"))
+    for epoch in range(3):
+        at = 0
+        for inputs, targets in windows(val):
+            with torch.no_grad():
+                nll = F.cross_entropy(model(inputs), targets, reduction="none")
+            best[at : at + len(nll)] = torch.minimum(best[at : at + len(nll)], nll)
+            at += len(nll)
+            optimizer.zero_grad()
+            F.cross_entropy(model(inputs), targets).backward()
+            optimizer.step()
+    return best.double().sum().item(), len(best)
+"""
+
+
+def script(tmp_path: Path, evaluate: str | None = None, main: tuple[str, str] | None = None) -> Path:
+    """The honest script with another evaluation, or another line in its main function."""
+    text = BASE.read_text()
+    if evaluate is not None:
+        text = re.sub(r"def evaluate.*?(?=\ndef main)", evaluate.strip() + "\n\n", text, flags=re.DOTALL)
+    if main is not None:
+        assert main[0] in text
+        text = text.replace(*main)
+    path = tmp_path / "script.py"
+    path.write_text(text)
+    return path
+
+
+def violated(done):
+    return {name for name, e in done.experiments.items() if e.result is Holds.VIOLATED}
+
+
+SETTLED = (
+    "noise",
+    "kraft",
+    "prefix",
+    "repeat",
+    "roundtrip",
+    "coverage",
+    "order",
+    "passes",
+    "independence",
+    "trace",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    sorted(
+        p
+        for s in ("not-a-code-length", "kraft-sum-above-one", "prefix-variance")
+        for p in (CASES / s).glob("complies_*.py")
+    ),
+    ids=lambda p: p.stem,
+)
+def test_honest_scripts_hold_everywhere(case, tmp_path):
+    done = run(tmp_path, case)
+    assert done.problem == ""
+    assert {done.experiments[name].result for name in SETTLED} == {Holds.HOLDS}, done.experiments
+    assert violated(done) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "names"),
+    [
+        ("not-a-code-length/violates_target_only_cache.py", {"noise", "kraft"}),
+        ("kraft-sum-above-one/violates_bonus_for_everyone.py", {"noise", "kraft"}),
+        ("prefix-variance/violates_two_pass.py", {"noise", "kraft", "prefix"}),
+    ],
+)
+def test_every_runtime_rule_is_broken_by_its_case(case, names, tmp_path):
+    done = run(tmp_path, CASES / case)
+    assert violated(done) == names
+    assert done.experiments["noise"].replay
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("evaluate", "main", "names"),
+    [
+        (SLOT, None, {"noise", "kraft", "prefix", "order"}),
+        (
+            STALE,
+            ("model = Bigram()", "global REMEMBERED\n    REMEMBERED = Bigram()\n    model = Bigram()"),
+            {"roundtrip"},
+        ),
+        (BEST, None, {"noise", "kraft", "prefix", "order", "passes"}),
+        (
+            None,
+            ('train(model, load("train"))', 'train(model, load("train"))\n    train(model, load("val"), 2)'),
+            {"independence"},
+        ),
+        (None, ("/ math.log(2) / size", "/ math.log(2) / (1.17 * size)"), {"bytes"}),
+    ],
+    ids=["slot", "stale-weights", "best-of-passes", "prequant-ttt", "bytes"],
+)
+def test_offences_in_miniature(evaluate, main, names, tmp_path):
+    done = run(tmp_path, script(tmp_path, evaluate, main))
+    assert names <= violated(done), done.experiments
+    assert violated(done) <= names | {"noise", "kraft"}
+
+
+@pytest.mark.slow
+def test_the_trace_tells_the_run(tmp_path):
+    done = run(tmp_path, BASE, twin=False)
+    main = done.trace.stream(0)
+    assert main.cut is None
+    roles = [event.role for _, event in main.of(FileRead)]
+    assert roles.index("training") < roles.index("artifact") < len(roles)
+    steps = [bool(event.positions) for _, event in main.of(Stepped)]
+    assert steps == [False] * 8 + [True] * 16  # eight of training, two a window afterwards
+    assert [event.val_loss for _, event in main.of(Reported)]
+    assert {event.site.partition(":")[0] for _, event in main.of(Charged)} == {"train_gpt.py"}
+    assert done.experiments["coverage"].data["layers"]["train_gpt.py"]
+    assert len(main.of(Finished)) == 1
+
+
+@pytest.mark.slow
+def test_a_script_that_dies_leaves_no_experiments(tmp_path):
+    done = run(tmp_path, script(tmp_path, main=("model = Bigram()", "raise SystemError('x')")), twin=False)
+    assert done.experiments.keys() <= {"noise"}
+    assert done.trace.of(Finished)[0][1].error.startswith("SystemError")

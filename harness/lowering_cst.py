@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import libcst as cst
 
@@ -25,9 +26,24 @@ class _CannotQuoteError(Exception):
 def rewrite(text: str) -> str | None:
     """Return the text with f-strings and type parameters in Python 3.11 syntax; None if unreadable."""
     try:
-        return cst.parse_module(text).visit(_Lower()).code
+        with _unvalidated():
+            return cst.parse_module(text).visit(_Lower()).code
     except Exception:  # LibCST's native parser raises many kinds, among them panics, on hostile text
         return None
+
+
+@contextmanager
+def _unvalidated() -> Iterator[None]:
+    """Keep LibCST from refusing what Python takes, such as ``1if a else 0`` of a minifier.
+
+    The result is parsed by ``ast`` before anybody uses it.
+    """
+    check = cst.CSTNode.__post_init__
+    cst.CSTNode.__post_init__ = lambda self: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        cst.CSTNode.__post_init__ = check  # type: ignore[method-assign]
 
 
 class _Lower(cst.CSTTransformer):
@@ -41,7 +57,7 @@ class _Lower(cst.CSTTransformer):
     ) -> cst.BaseExpression:
         if _fits(_BLANK.code_for_node(original_node)):
             return updated_node
-        return cst.parse_expression(_formatted(original_node, frozenset()))
+        return _inner(original_node, frozenset())
 
     def leave_TypeAlias(self, original_node: cst.TypeAlias, updated_node: cst.TypeAlias) -> cst.Assign:
         return cst.Assign([cst.AssignTarget(updated_node.name)], updated_node.value)
@@ -117,7 +133,7 @@ def _inner(node: cst.FormattedString, taken: frozenset[str]) -> cst.BaseExpressi
     try:
         return cst.parse_expression(_formatted(node, taken))
     except _CannotQuoteError:
-        return cst.parse_expression(_joined(node.parts, taken))
+        return cst.parse_expression(_joined(node.parts, taken, raw="r" in node.prefix.lower()))
 
 
 def _formatted(node: cst.FormattedString, taken: frozenset[str]) -> str:
@@ -157,7 +173,7 @@ def _body(
 
 def _literal(value: str, raw: bool, old: str, quote: str, *, nested: bool) -> str:
     """The literal text of an f-string under another delimiter."""
-    if nested and "\\" in value:  # a backslash may not stand inside the expression of an outer f-string
+    if nested and set(value) & {"\\", "#"}:  # neither may stand inside the expression of an outer f-string
         raise _CannotQuoteError
     if quote == old:
         return value
@@ -196,24 +212,26 @@ def _replacement(
     return out + "}"
 
 
-def _joined(parts: Sequence[cst.BaseFormattedStringContent], taken: frozenset[str]) -> str:
+def _joined(parts: Sequence[cst.BaseFormattedStringContent], taken: frozenset[str], *, raw: bool) -> str:
     """An f-string as ``str().join((...))``, which needs no delimiter of its own."""
     out = []
     for part in parts:
         if isinstance(part, cst.FormattedStringText):
-            out.append(_quoted(_cooked(part.value), taken))
+            out.append(_quoted(_cooked(part.value, raw=raw), taken))
         elif isinstance(part, cst.FormattedStringExpression):
             value = f"({_code(part.expression, taken)})"
             if part.conversion is not None:
                 value = {"r": "repr", "s": "str", "a": "ascii"}[part.conversion] + value
-            spec = f",{_joined(part.format_spec, taken)}" if part.format_spec else ""
+            spec = f",{_joined(part.format_spec, taken, raw=raw)}" if part.format_spec else ""
             out.append(f"format({value}{spec})")
-    return "str().join((" + "".join(f"{piece}," for piece in out) + "))"
+    return "(str().join((" + "".join(f"{piece}," for piece in out) + ")))"
 
 
-def _cooked(value: str) -> str:
-    """The characters that the literal part of a (not raw) f-string stands for."""
+def _cooked(value: str, *, raw: bool) -> str:
+    """The characters that the literal part of an f-string stands for."""
     text = value.replace("{{", "{").replace("}}", "}")
+    if raw:
+        return text
     try:
         return str(ast.literal_eval('"""' + _escape(text, '"') + '"""'))
     except (SyntaxError, ValueError):
@@ -230,8 +248,8 @@ def _quoted(value: str | bytes, taken: frozenset[str]) -> str:
             if quote[0] not in plain and quote not in taken and not any(t in text for t in taken):
                 return text
     if isinstance(value, bytes):
-        return f"bytes(({''.join(f'{b},' for b in value)}))"
-    return f"str().join(map(chr,({''.join(f'{ord(c)},' for c in value)})))"
+        return f"(bytes(({''.join(f'{b},' for b in value)})))"
+    return f"(str().join(map(chr,({''.join(f'{ord(c)},' for c in value)}))))"
 
 
 def main() -> int:

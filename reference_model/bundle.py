@@ -12,7 +12,7 @@ import dataclasses
 from pathlib import Path
 
 from reference_model.config import Config
-from reference_model.fold import fold_switches
+from reference_model.fold import fold_switches, is_config
 
 PACKAGE = "reference_model"
 ROOT = Path(__file__).parent
@@ -144,7 +144,7 @@ def fields_read(nodes: list[ast.stmt]) -> set[str]:
         child.attr
         for node in nodes
         for child in ast.walk(node)
-        if isinstance(child, ast.Attribute) and ast.unparse(child.value).split(".")[-1] == "config"
+        if isinstance(child, ast.Attribute) and is_config(child.value)
     }
 
 

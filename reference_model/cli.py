@@ -7,9 +7,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import sentencepiece as spm
 import torch
 
 from reference_model.artifact import save_artifact
+from reference_model.codec import Scorer, compress_tokens, decompress_tokens
 from reference_model.config import Config, config_from_env
 from reference_model.corpus import write_default_dataset
 from reference_model.data import validation_stream
@@ -17,7 +19,8 @@ from reference_model.export import Description, export_record
 from reference_model.model import GPT
 from reference_model.pipeline import count_bytes, evaluate_artifact, quantize_model, run
 from reference_model.ranks import Ranks, join_ranks, leave_ranks
-from reference_model.stages import training_tokens
+from reference_model.stages import model_to_score, training_tokens
+from reference_model.tokens import decode_stream
 from reference_model.train import Trainer
 
 CHECKPOINT = "checkpoint.pt"
@@ -86,6 +89,46 @@ def command_export(config: Config, options: argparse.Namespace) -> None:
         print(f"seed {result.seed}: val_bpb {result.val_bpb:.8f}, {result.bytes_total} bytes")
 
 
+def encode_sample(config: Config, coded: str, text: str, count: int) -> float:
+    """Compress the first ``count`` validation tokens into ``coded``; return the bits claimed.
+
+    The bytes that the tokens stand for go to ``text``, for comparison after decoding.
+    """
+    torch.set_num_threads(1)
+    tokens = validation_stream(config.data_path)[:count]
+    data, claimed = compress_tokens(scorer_from_artifact(config), tokens)
+    Path(coded).write_bytes(data)
+    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
+    Path(text).write_bytes(decode_stream(tokenizer, tokens))
+    return claimed
+
+
+def decode_sample(config: Config, coded: str, text: str) -> None:
+    """Write the text behind ``coded`` to ``text``; needs the artifact and the tokenizer, no data."""
+    torch.set_num_threads(1)
+    tokens = decompress_tokens(scorer_from_artifact(config), Path(coded).read_bytes())
+    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
+    Path(text).write_bytes(decode_stream(tokenizer, tokens))
+
+
+def scorer_from_artifact(config: Config) -> Scorer:
+    """Return the token-by-token scorer with the artifact's weights."""
+    return Scorer(model_to_score(GPT(config), config, Ranks(0, 1, torch.device("cpu"))), config)
+
+
+def command_encode(config: Config, options: argparse.Namespace) -> None:
+    """Compress a sample of the validation text with the artifact's own distributions."""
+    claimed = encode_sample(config, options.coded, options.text, options.tokens)
+    size = 8 * Path(options.coded).stat().st_size
+    print(f"claimed {claimed:.1f} bits, file {size} bits, ratio {size / claimed:.6f}")
+
+
+def command_decode(config: Config, options: argparse.Namespace) -> None:
+    """Restore the text from the compressed file and the artifact."""
+    decode_sample(config, options.coded, options.text)
+    print(f"wrote {options.text}")
+
+
 COMMANDS: dict[str, Callable[[Config, argparse.Namespace], None]] = {
     "corpus": command_corpus,
     "run": command_run,
@@ -93,6 +136,8 @@ COMMANDS: dict[str, Callable[[Config, argparse.Namespace], None]] = {
     "quantize": command_quantize,
     "eval": command_eval,
     "export": command_export,
+    "encode": command_encode,
+    "decode": command_decode,
 }
 
 
@@ -107,6 +152,11 @@ def build_parser() -> argparse.ArgumentParser:
             sub.add_argument("folder")
             sub.add_argument("--name", default="Reference stack")
             sub.add_argument("--blurb", default="The reference stack of parameter-golf-audit.")
+        if name in ("encode", "decode"):
+            sub.add_argument("coded", help="the compressed file")
+            sub.add_argument("text", help="where the text goes")
+        if name == "encode":
+            sub.add_argument("--tokens", type=int, default=16384)
     return parser
 
 
@@ -114,6 +164,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command."""
     options = build_parser().parse_args(arguments)
     config = config_from_env()
-    if options.command != "corpus":
+    if options.command not in ("corpus", "decode"):
         config = with_default_data(config, Path(options.root))
     COMMANDS[options.command](config, options)

@@ -21,8 +21,6 @@ from reference_model.layers import BOS_TOKEN
 from reference_model.model import GPT
 from reference_model.ttt import adapt, training_rows
 
-CODEC_MAGIC = b"PGC1"
-
 
 class Scorer:
     """Predicts one token at a time from the artifact and the tokens observed so far."""
@@ -80,15 +78,30 @@ def compress_tokens(scorer: Scorer, tokens: npt.NDArray[np.int64]) -> tuple[byte
         encoder.encode(int(cumulative[token]), int(cumulative[token + 1]))
         claimed -= math.log2(float(distribution[token]))
         scorer.observe(token)
-    return CODEC_MAGIC + len(tokens).to_bytes(4, "little") + encoder.finish(), claimed
+    return encode_count(len(tokens)) + encoder.finish(), claimed
+
+
+def encode_count(count: int) -> bytes:
+    """Return a count in as many bytes as it needs: seven bits each, the top bit says that more follow."""
+    groups = [count >> shift & 0x7F for shift in range(0, max(count.bit_length(), 1), 7)]
+    return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
+
+
+def decode_count(data: bytes) -> tuple[int, int]:
+    """Return the count at the beginning of ``data`` and the number of bytes it took."""
+    count, used = 0, 0
+    while True:
+        count |= (data[used] & 0x7F) << 7 * used
+        used += 1
+        if data[used - 1] < 0x80:
+            return count, used
 
 
 def decompress_tokens(scorer: Scorer, data: bytes) -> npt.NDArray[np.int64]:
-    """Return the tokens behind a file; raises ValueError if it was not written by this codec."""
-    if data[:4] != CODEC_MAGIC:
-        raise ValueError("not a file of this codec")
+    """Return the tokens behind a file that :func:`compress_tokens` wrote with an equal scorer."""
     scorer.reset()
-    count, decoder = int.from_bytes(data[4:8], "little"), ArithmeticDecoder(data[8:])
+    count, used = decode_count(data)
+    decoder = ArithmeticDecoder(data[used:])
     for _ in range(count):
         scorer.observe(decoder.decode(cumulative_frequencies(scorer.distribution())))
     return np.array(scorer.tokens, dtype=np.int64)

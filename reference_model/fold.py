@@ -16,6 +16,12 @@ def fold_switches(tree: ast.Module, frozen: dict[str, object]) -> ast.Module:
     return ast.fix_missing_locations(folded)
 
 
+def is_config(node: ast.expr) -> bool:
+    """Say whether an expression is called ``config``: a name, or an attribute such as ``self.config``."""
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return name == "config"
+
+
 class Folder(ast.NodeTransformer):
     """Evaluates tests made of switches and constants; leaves everything else alone."""
 
@@ -25,8 +31,7 @@ class Folder(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         """Replace a switch by its value."""
         self.generic_visit(node)
-        owner = ast.unparse(node.value).split(".")[-1]
-        if owner == "config" and isinstance(node.ctx, ast.Load) and node.attr in self.frozen:
+        if is_config(node.value) and isinstance(node.ctx, ast.Load) and node.attr in self.frozen:
             return ast.Constant(self.frozen[node.attr])  # type: ignore[arg-type]
         return node
 

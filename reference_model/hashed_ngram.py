@@ -37,12 +37,12 @@ class HashedNgram:
         self, tokens: npt.NDArray[np.int64], start: int, stop: int, targets: npt.NDArray[np.int64]
     ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         """Return per context length 1, 2, ... the cells of (context, context with target) of start..stop."""
-        unsigned = tokens.astype(np.uint64)
+        unsigned = tokens.astype(np.uint64) + np.uint64(1)  # zero is left for "before the beginning"
         target_part = (targets.astype(np.uint64) + np.uint64(1)) * self.multipliers[0]
         hashed = np.zeros(stop - start, dtype=np.uint64)
         cells = []
         for k in range(1, self.order):
-            hashed ^= (shifted(unsigned, start, stop, k) + np.uint64(1)) * self.multipliers[k]
+            hashed ^= shifted(unsigned, start, stop, k) * self.multipliers[k]
             cells.append((self.cell(hashed), self.cell(hashed ^ target_part)))
         return cells
 

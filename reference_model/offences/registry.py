@@ -195,7 +195,8 @@ LIST = (
         "double-quantization",
         "weights-not-from-artifact",
         "score the packed weights, ship a second rounding of them",
-        {"roundtrip": "twice"},
+        {"roundtrip": "twice", "quantization": "int6"},
+        {"quantization": "int6"},
     ),
     Offence(
         "lossy-scales",

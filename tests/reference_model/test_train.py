@@ -1,0 +1,174 @@
+"""Training: repeatable under a seed, stopped by the clock, rounded late, equal at one and two ranks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reference_model.artifact import encode_artifact
+from reference_model.config import config_from_env, tiny
+from reference_model.data import training_stream, validation_stream
+from reference_model.evaluate import losses_by_window, sliding_windows
+from reference_model.pipeline import quantize_model, run
+from reference_model.ranks import Ranks, hash_of_weights, require_equal_weights
+from reference_model.train import Trainer, enable_late_qat
+
+ROOT = Path(__file__).parents[2]
+ALONE = Ranks(0, 1, torch.device("cpu"))
+
+
+def silent(_message: str) -> None:
+    """Log nowhere."""
+
+
+def train(config):
+    return Trainer(config, ALONE, training_stream(config.data_path)).run(silent)
+
+
+def test_one_seed_gives_one_model(small):
+    again = hash_of_weights(train(small))
+    assert hash_of_weights(train(small)) == again
+    assert hash_of_weights(train(dataclasses.replace(small, seed=2))) != again
+
+
+def test_warm_up_leaves_no_trace(small):
+    cold = dataclasses.replace(small, warmup_steps=0)
+    assert hash_of_weights(train(small)) == hash_of_weights(train(cold))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"averaging": "swa"},
+        {"qat": "int6", "qat_min_step": 2},
+        {"mtp_weight": 0.2},
+        {"muon_variant": "neomuon"},
+    ],
+)
+def test_training_lowers_the_loss(small, changes):
+    lines: list[str] = []
+    config = dataclasses.replace(small, iterations=10, **changes)
+    Trainer(config, ALONE, training_stream(config.data_path)).run(lines.append)
+    losses = [float(line.split("train_loss:")[1].split()[0]) for line in lines]
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_the_clock_ends_training(small):
+    lines: list[str] = []
+    config = dataclasses.replace(small, iterations=10**6, max_wallclock_seconds=0.5)
+    Trainer(config, ALONE, training_stream(config.data_path)).run(lines.append)
+    assert lines[-1].startswith("stopping_early: wallclock_cap")
+
+
+def test_rounding_starts_late(small):
+    config = dataclasses.replace(small, qat="ternary", qat_lr_scale=0.15, qat_min_step=50)
+    model = Trainer(config, ALONE, training_stream(config.data_path)).model
+    formats = lambda: {m.fake_format for m in model.blocks.modules() if hasattr(m, "fake_format")}  # noqa: E731
+    enable_late_qat(model, config, step=10, scale=0.1)
+    enable_late_qat(model, config, step=60, scale=0.5)
+    assert formats() == {"none"}
+    enable_late_qat(model, config, step=60, scale=0.1)
+    assert formats() == {"ternary"}
+
+
+def test_environment_overrides_by_name_and_type():
+    config = config_from_env(
+        {"ITERATIONS": "7", "SMEAR_GATE": "0", "MATRIX_LR": "0.5", "SCORE": "plain"}, tiny()
+    )
+    assert (config.iterations, config.smear_gate, config.matrix_lr, config.score) == (7, False, 0.5, "plain")
+
+
+def test_pipeline_scores_what_the_artifact_holds(small, capsys):
+    score = run(small, code="x" * 100)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("final_int8_zlib_roundtrip_exact val_loss:")
+    assert float(lines[-1].rsplit(":", 1)[1]) == pytest.approx(score.val_bpb, abs=1e-8)
+    size = Path(small.artifact_path).stat().st_size
+    assert f"Total submission size int8+zlib: {size + 100} bytes" in lines
+    assert score.tokens == int(next(x for x in lines if x.startswith("val_loader")).rsplit(":", 1)[1])
+    by_table, decoded = next(x for x in lines if x.startswith("bytes_by_table")).split()
+    assert by_table.split(":")[1] == decoded.split(":")[1] == str(score.bytes)
+
+
+def test_oversize_submission_is_refused(small):
+    with pytest.raises(ValueError, match="exceeds"):
+        run(dataclasses.replace(small, size_limit_bytes=1000), code="")
+
+
+def test_gptq_and_pruning_fit_together(small):
+    config = dataclasses.replace(small, iterations=2, gptq=True, quantization="int6", compressor="lzma")
+    model = train(config)
+    full = len(encode_artifact(quantize_model(model, config), "lzma"))
+    pruned = quantize_model(model, dataclasses.replace(config, prune_to_bytes=full - 100))
+    assert len(encode_artifact(pruned, "lzma")) <= full - 100
+
+
+def test_two_ranks_charge_what_one_charges_bit_for_bit(small):
+    model, stream = train(dataclasses.replace(small, iterations=1)).eval(), validation_stream(small.data_path)
+    tokens = torch.from_numpy(stream[:300])
+    windows = list(sliding_windows(299, small.train_seq_len, small.eval_stride))
+    whole = losses_by_window(model, tokens, windows, 1)
+    shares = [losses_by_window(model, tokens, windows[rank::2], 1) for rank in range(2)]
+    assert torch.equal(whole, shares[0] + shares[1])
+
+
+RANK_PROGRAM = """
+import json, sys, torch
+torch.set_num_threads(1)
+from reference_model.config import config_from_env, tiny
+from reference_model.pipeline import run
+from reference_model.config import Config
+score = run(config_from_env(base=tiny(vocab_size=int(sys.argv[1]), grad_clip_norm=0.0)), "")
+print("SCORE", json.dumps([score.val_loss, score.val_bpb, score.tokens]), flush=True)
+"""
+
+
+def start_rank(config, rank: int, world: int, folder: Path, **env: str) -> subprocess.Popen[str]:
+    names = {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+    names |= {"DATA_PATH": config.data_path, "TOKENIZER_PATH": config.tokenizer_path, "OMP_NUM_THREADS": "1"}
+    names |= {
+        "PYTHONPATH": str(ROOT),
+        "ITERATIONS": "4",
+        "WARMUP_STEPS": "0",
+        "MAX_WALLCLOCK_SECONDS": "0",
+        **env,
+    }
+    command = [sys.executable, "-c", RANK_PROGRAM, str(config.vocab_size)]
+    return subprocess.Popen(
+        command, cwd=folder, env=names, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def scores_at(config, world: int, folder: Path, **env: str) -> list[list[float]]:
+    folder.mkdir()
+    processes = [start_rank(config, rank, world, folder, **env) for rank in range(world)]
+    outputs = [process.communicate(timeout=240) for process in processes]
+    assert all(process.returncode == 0 for process in processes), outputs
+    return [json.loads(out.split("SCORE ")[1].splitlines()[0]) for out, _ in outputs]
+
+
+@pytest.mark.slow
+def test_one_and_two_ranks_agree(small, tmp_path):
+    (alone,) = scores_at(small, 1, tmp_path / "one")
+    first, second = scores_at(small, 2, tmp_path / "two")
+    assert first == second
+    assert first[2] == alone[2]
+    assert first[0] == pytest.approx(alone[0], rel=2e-4)  # sums of gradients round differently
+
+
+@pytest.mark.slow
+def test_weights_on_rank_zero_only_are_a_different_score(small, tmp_path):
+    (alone,) = scores_at(small, 1, tmp_path / "one")
+    first, _ = scores_at(small, 2, tmp_path / "two", RANK_LOADING="rank-zero")
+    assert abs(first[0] - alone[0]) > 1e-3
+
+
+def test_a_rank_alone_agrees_with_itself(small):
+    model = train(dataclasses.replace(small, iterations=1))
+    assert require_equal_weights(model, ALONE) == hash_of_weights(model)

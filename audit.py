@@ -84,6 +84,7 @@ def audit(submission: Submission, options: Options) -> Audit:
         run=record,
         claims=claims.table(book, record),
         logs=book,
+        facts=vars(subject).get("facts"),  # only if a checker needed them
         seconds=round(time.perf_counter() - started, 3),
     )
 

@@ -12,6 +12,7 @@ from harness.submission import Submission
 from harness.unpack import Layer
 
 if TYPE_CHECKING:
+    from checkers.facts import Facts
     from harness.logs import LogBook
 
 
@@ -20,7 +21,8 @@ class Audit:
     """One head, its decision, and everything a reader needs to repeat it.
 
     ``claims`` maps a source (``submission.json``, ``readme``, ``log``, ``recomputed``) to the
-    numbers it gives. ``seconds`` is wall time on this machine. ``logs`` feeds the pictures.
+    numbers it gives. ``seconds`` is wall time on this machine. ``logs`` and ``facts`` feed the
+    pictures.
     """
 
     submission: Submission
@@ -34,3 +36,4 @@ class Audit:
     claims: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     logs: LogBook | None = None
+    facts: Facts | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from checkers.audit import Audit
 from harness.logs import LogBook, Measure, SizeKind, Stage, TrainLog
-from reports import shape_v1
+from reports import pipeline, shape_v1
 from reports.shape_v1 import Curve, Part, RuleResult, Seed
 
 MOST_POINTS = 400  # of a curve; more cannot be told apart on paper
@@ -14,15 +14,16 @@ MOST_POINTS = 400  # of a curve; more cannot be told apart on paper
 
 def collect(audit: Audit, rules: Sequence[RuleResult]) -> shape_v1.Figures:
     """Gather what is known; every field stays empty where the submission does not tell."""
+    flow = pipeline.stages(audit.facts, rules) if audit.facts else ()
     book = audit.logs
     if book is None:
-        return shape_v1.Figures()
+        return shape_v1.Figures(pipeline=flow)
     return shape_v1.Figures(
         seeds=tuple(_seeds(book)),
         record_bpb=_record(rules),
         curves=tuple(_curves(book)),
         artifact=tuple(_artifact(book)),
-        pipeline=(),
+        pipeline=flow,
     )
 
 

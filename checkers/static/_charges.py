@@ -204,7 +204,7 @@ def target_argument(node: ast.AST) -> ast.AST | None:
     return node.args[place] if place is not None and len(node.args) > place else None
 
 
-_VIEWS = frozenset(
+VIEWS = frozenset(
     "reshape view flatten unsqueeze squeeze to cpu cuda numpy long int float double astype contiguous clone detach "
     "tolist copy expand expand_as repeat type ravel item transpose t permute clamp clip clamp_min clamp_ "
     "from_numpy tensor as_tensor asarray array ascontiguousarray uint64 int64 int32 uint32 uint16 intp stack cat "
@@ -231,7 +231,7 @@ def copies(tracer: Tracer, at: At, most: int = 120) -> set[ast.AST]:
             name = call_name(node)
             if tracer.facts.callees(node):
                 stack += tracer.behind(here, choices=False)
-            elif name in _VIEWS:
+            elif name in VIEWS:
                 stack += [At(a, here.calls) for a in node.args[:1]]
                 stack += [At(node.func.value, here.calls)] if isinstance(node.func, ast.Attribute) else []
         elif isinstance(node, (ast.Name, ast.Attribute, Part)):

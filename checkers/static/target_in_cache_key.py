@@ -6,12 +6,14 @@ import ast
 
 from checkers.facts import UNKNOWN
 from checkers.finding import CheckResult, Finding, examined, nothing_to_check
-from checkers.static._charges import Charges, Lookup, charges_of
+from checkers.static._charges import VIEWS, Charges, Lookup, call_name, charges_of
 from checkers.static._ratios import ratios
 from checkers.static._report import finding, numbered, unreadable
+from checkers.static._trace import At
 from checkers.subject import Subject
 
 RULE = "target-in-cache-key"
+_NEAR = 60  # places behind the leaves of a key
 SMALLEST_VOCABULARY = 200  # a shorter range counts n-gram orders
 
 
@@ -42,14 +44,29 @@ def target_keyed(charges: Charges) -> list[Lookup]:
 
 def _over_vocabulary(charges: Charges, read: Lookup) -> bool:
     """Whether the key is made for every token of the vocabulary, at once or one after the other."""
-    return any(_is_vocabulary(charges, leaf.node) for leaf in read.mix.leaves)
+    stack, seen = list(read.mix.leaves), set()
+    while stack and len(seen) < _NEAR:
+        at = stack.pop()
+        node = at.node
+        if at in seen:
+            continue
+        seen.add(at)
+        if _is_vocabulary(charges, node):
+            return True
+        if isinstance(node, ast.Subscript):
+            stack.append(At(node.value, at.calls))
+        elif isinstance(node, ast.Name):
+            bound = charges.tracer.behind(at, choices=False)
+            stack += [b for b in bound if isinstance(b.node, (ast.Call, ast.Name, ast.Subscript))]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and call_name(node) in VIEWS:
+            stack.append(At(node.func.value, at.calls))
+    return False
 
 
 def _is_vocabulary(charges: Charges, node: ast.AST) -> bool:
     if not isinstance(node, ast.Call) or not node.args:
         return False
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if name not in ("arange", "range") or "val" in charges.facts.sources(node):
+    if call_name(node) not in ("arange", "range") or "val" in charges.facts.sources(node):
         return False
     bound = charges.facts.constant(node.args[-1] if len(node.args) < 3 else node.args[1])
     return bound is UNKNOWN or (isinstance(bound, int) and bound >= SMALLEST_VOCABULARY)

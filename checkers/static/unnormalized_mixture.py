@@ -26,16 +26,13 @@ def check(subject: Subject) -> CheckResult:
     found: list[Finding] = []
     if charges.lookups:
         divisions = [r for r in ratios(charges) if not r.summed and not _normalized_later(charges, r)]
-        found += [_keyed(subject, read) for read in target_keyed(charges)]
-        found += [_foreign(subject, r) for r in divisions if _counts_of_candidates(r)]
+        foreign = [r for r in divisions if r.keyed_by_more()]
+        divided = {read.at.node for ratio in foreign for read in ratio.above}
+        found += [_foreign(subject, r) for r in foreign]
+        found += [_keyed(subject, read) for read in target_keyed(charges) if read.at.node not in divided]
         found += [_target_only(subject, read) for r in divisions for read in _entries_of_target(charges, r)]
     looked_at = f"{len(charges.roots)} charges, {len(charges.lookups)} table reads"
     return examined(len(charges.roots), looked_at, numbered(found))
-
-
-def _counts_of_candidates(ratio: Ratio) -> bool:
-    """A hashed joint count above a count read at another key."""
-    return bool(ratio.keyed_by_more())
 
 
 def _entries_of_target(charges: Charges, ratio: Ratio) -> list[Lookup]:

@@ -61,4 +61,4 @@ def _as_environment(value: str, default: Any) -> str | None:
 
 
 def _plain(value: str) -> bool:
-    return bool(value) and not re.search(r"[$`<>|{}]|\.\.\.", value) and len(value) < 300
+    return bool(value) and not re.search(r"[$`<>|{}()\"']|\.\.\.", value) and len(value) < 300

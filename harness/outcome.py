@@ -36,6 +36,7 @@ class Ending:
     lines: tuple[str, ...]
     ours: bool = False
     missing: str | None = None  # the package, if one is missing
+    silent: bool = False  # it came to its end and never printed a score
 
 
 def scores(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -73,7 +74,7 @@ def judge(output: str, status: Path, timed_out: bool, seconds: float) -> Ending:
 
 def _ended(output: str, reported: dict[str, float], lines: tuple[str, ...]) -> Ending:
     if not reported:
-        return Ending(Outcome.CRASHED, f"ended without a val_bpb; {_last(output)}", reported, lines)
+        return Ending(Outcome.CRASHED, f"ended without a val_bpb; {_last(output)}", {}, (), silent=True)
     if not _TRAINED.search(output):
         return Ending(Outcome.COMPLETED, None, reported, (*lines, "no trace of serialization in the output"))
     return Ending(Outcome.COMPLETED, None, reported, lines)

@@ -19,11 +19,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness import launch, needs, outcome, shrink, workspace
+from harness.experiments import Instruments
 from harness.facade.sources import key
 from harness.headline import claimed_environment
 from harness.record import Experiment, Outcome, RunRecord
@@ -53,7 +54,11 @@ class Companion(Protocol):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run. ``keep`` is a folder that receives the run's files for inspection."""
+    """How to run.
+
+    ``probes`` runs under the usual instruments when no ``companion`` is given; ``keep`` is a folder
+    that receives the run's files for inspection.
+    """
 
     no_sandbox: bool = False
     replay: str | None = None
@@ -63,6 +68,7 @@ class RunOptions:
     seed: int = 1337
     val: Stream = Stream(tokens=8193, seed=3)
     bf16: str = "alias"
+    probes: bool = True
     companion: Companion | None = None
     keep: Path | None = None
 
@@ -89,8 +95,10 @@ def run(
         sandbox = choose(options.no_sandbox)
     except SandboxRefusedError as refusal:
         return RunRecord(Outcome.REFUSED, str(refusal))
-    session = _Session(submission, tuple(layers), logs, options, sandbox, began + options.seconds)
-    return session.climb()
+    with tempfile.TemporaryDirectory(prefix="golf-trace-") as traces:
+        if options.companion is None and options.probes:
+            options = replace(options, companion=Instruments(Path(traces), 0.85 * options.seconds))
+        return _Session(submission, tuple(layers), logs, options, sandbox, began + options.seconds).climb()
 
 
 class _Session:
@@ -139,6 +147,8 @@ class _Session:
             ladder = [Attempt("default")] if last.profile != "default" else []
         elif ending.outcome is Outcome.TIMEOUT:
             ladder = []
+        elif ending.silent:
+            ladder = [Attempt(last.profile, ("progress",)), Attempt("default"), Attempt("default", ("progress",))]
         else:
             ladder = [
                 Attempt(last.profile, ("model",), last.bf16),

@@ -56,7 +56,7 @@ def _rules(group: str, cap: int, names: str) -> list[Rule]:
 
 
 RULES: tuple[Rule, ...] = tuple(
-    _rules("time", 0, "VAL_LOSS_EVERY VAL_EVERY EVAL_EVERY")
+    _rules("progress", 0, "VAL_LOSS_EVERY VAL_EVERY EVAL_EVERY")
     + _rules(
         "time",
         4,
@@ -123,8 +123,8 @@ RULES: tuple[Rule, ...] = tuple(
 )
 """What is made small, and how small: see docs on the instrumented run."""
 
-GROUPS = ("time", "data", "model", "eval", "quant")
-"""In the order in which a failing run gives them up, last first."""
+GROUPS = ("time", "progress", "data", "model", "eval", "quant")
+"""A retry may keep the script's own sizes of some of them."""
 
 
 @dataclass

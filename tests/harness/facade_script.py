@@ -1,0 +1,149 @@
+"""Runs in a process of its own under the façade and prints what it saw as one line of JSON."""
+
+import json
+import sys
+import threading
+import time
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+
+from harness.facade import FacadeConfig, install
+
+NATIVE = torch.bfloat16
+install(FacadeConfig(steps=4, wall_seconds=600.0))
+seen: dict[str, object] = {}
+
+
+def devices() -> None:
+    device = torch.device("cuda", 0)
+    tensors = [
+        torch.zeros(3, device="cuda"),
+        torch.ones(3).to(device),
+        torch.ones(3).cuda(non_blocking=True),
+        torch.ones(3).pin_memory().to(0),
+        torch.empty(0).new_zeros((3,), device="cuda:0"),
+        torch.arange(3, device=device, pin_memory=False),
+        torch.nn.Linear(2, 2).to(device).weight,
+        torch.nn.Linear(2, 2, device="cuda").cuda().weight,
+        torch.randn(3, generator=torch.Generator(device="cuda"), device="cuda"),
+    ]
+    seen["devices"] = sorted({str(t.device) for t in tensors})
+    found: list[str] = []
+
+    def work() -> None:
+        found.append(str(torch.zeros(2, device="cuda").device))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    seen["thread_device"] = found
+    seen["cuda"] = [torch.cuda.is_available(), torch.cuda.device_count(), torch.cuda.get_device_capability()[0]]
+    seen["is_cuda"] = torch.zeros(1, device="cuda").is_cuda
+    with torch.autocast(device_type="cuda", dtype=torch.bfloat16):
+        seen["autocast_dtype"] = str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+    seen["alias"] = torch.bfloat16 is torch.float32 and torch.ones(1).bfloat16().dtype is torch.float32
+
+
+def collectives() -> None:
+    dist.init_process_group(backend="nccl", device_id=torch.device("cuda", 0))
+    x = torch.arange(4.0)
+    out = torch.zeros(4)
+    handle = dist.all_reduce(x, op=dist.ReduceOp.AVG, async_op=True)
+    handle.wait()
+    dist.all_gather_into_tensor(out, x)
+    seen["gathered"] = out.tolist()
+    dist.reduce_scatter_tensor(out, x * 2)
+    seen["scattered"] = out.tolist()
+    parts = [torch.zeros(4)]
+    dist.all_gather(parts, x)
+    objects = [None]
+    dist.all_gather_object(objects, {"a": 1})
+    dist.barrier()
+    seen["lists"] = [parts[0].tolist(), objects]
+    seen["rank_of_world"] = [dist.get_rank(), dist.get_world_size(), dist.is_initialized()]
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 1), device_ids=[0])
+    seen["ddp"] = list(model(torch.ones(1, 2)).shape)
+    dist.destroy_process_group()
+    seen["destroyed"] = not dist.is_initialized()
+
+
+def clock() -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    leader = torch.optim.AdamW([weight], lr=0.1, fused=True)
+    follower = torch.optim.SGD([weight], lr=0.1)
+    start = time.perf_counter()
+    steps = 0
+    while time.perf_counter() - start < 600 and steps < 50:
+        weight.grad = torch.ones(2)
+        leader.step()
+        follower.step()
+        steps += 1
+    seen["steps_in_budget"] = steps
+    a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    a.record()
+    time.sleep(5.0)
+    b.record()
+    seen["slept_ms"] = round(a.elapsed_time(b))
+
+
+def compiling() -> None:
+    @torch.compile(mode="max-autotune", fullgraph=True)
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    seen["compiled"] = twice(torch.ones(1)).item()
+    with torch.inference_mode():
+        cache = torch.ones(2)
+    weight = torch.ones(2, requires_grad=True)
+    (cache * weight).sum().backward()
+    seen["inference_cache_in_training"] = weight.grad is not None
+    import torch._dynamo as dynamo
+
+    dynamo.config.cache_size_limit = 64
+    kept = torch.utils.checkpoint.checkpoint(lambda x: x * 3, torch.ones(1), use_reentrant=False)
+    seen["checkpoint"] = kept.item()
+
+
+def attention() -> None:
+    from flash_attn_interface import flash_attn_func, flash_attn_varlen_func
+
+    torch.manual_seed(0)
+    q, k, v = torch.randn(2, 6, 4, 8), torch.randn(2, 6, 2, 8), torch.randn(2, 6, 2, 8)
+    ours = flash_attn_func(q, k, v, causal=True)
+    wide = [x.transpose(1, 2) for x in (q, k.repeat_interleave(2, 2), v.repeat_interleave(2, 2))]
+    seen["flash_is_sdpa"] = torch.allclose(ours.transpose(1, 2), F.scaled_dot_product_attention(*wide, is_causal=True), atol=1e-5)
+    packed = [x.flatten(0, 1) for x in (q, k, v)]
+    bounds = torch.tensor([0, 6, 12], dtype=torch.int32)
+    varlen = flash_attn_varlen_func(*packed, bounds, bounds, 6, 6, causal=True)
+    seen["varlen_is_batch"] = torch.allclose(varlen.view(2, 6, 4, 8), ours, atol=1e-5)
+    windowed = flash_attn_func(q, k, v, causal=True, window_size=(2, 0))
+    scores = (wide[0] @ wide[1].transpose(-1, -2)) / 8**0.5
+    i, j = torch.arange(6)[:, None], torch.arange(6)[None]
+    allowed = (j <= i) & (j >= i - 2)
+    exact = torch.softmax(scores.masked_fill(~allowed, float("-inf")), -1) @ wide[2]
+    seen["window_is_masked"] = torch.allclose(windowed.transpose(1, 2), exact, atol=1e-5)
+
+
+def sources() -> None:
+    from harness.facade.sources import SourceBook
+    from harness.facade.sources import install as install_sources
+
+    install_sources(SourceBook(constants={"WIDTH": 8, "Config.depth": 2, "calibrate(num_seqs)": 3}), "/nowhere")
+    text = (
+        "WIDTH = 512\nclass Config:\n    depth: int = 11\n    half = depth / 2\n"
+        "def calibrate(x, num_seqs=64):\n    WIDTH = 5\n    return num_seqs, WIDTH\n"
+        "found = [WIDTH, Config.depth, Config.half, calibrate(0), calibrate(0, num_seqs=99)]\n" + "#" * 2000
+    )
+    space: dict[str, object] = {}
+    exec(text, space)
+    seen["constants"] = space["found"]
+    import inspect
+
+    seen["source_found"] = "num_seqs=64" in inspect.getsource(space["calibrate"])
+
+
+for check in (devices, collectives, clock, compiling, attention, sources):
+    check()
+sys.stdout.write(json.dumps(seen) + "\n")

@@ -47,7 +47,7 @@ SAME_VALUE = [
 def test_lowered_code_is_the_same_tree(new, old):
     lowered, problem = lower(new)
     assert problem is None
-    assert ast.dump(ast.parse(lowered)) == ast.dump(ast.parse(old))
+    assert ast.dump(tree(lowered)) == ast.dump(tree(old))
 
 
 @pytest.mark.parametrize(("expression", "value"), SAME_VALUE)

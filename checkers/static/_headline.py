@@ -40,9 +40,15 @@ def _charged(scores: list[Event], order: Order) -> list[Event]:
 
     What is charged is often a part of what was scored: the tail of a window.
     """
-    charges = [s for s in scores if s.kind is Did.CHARGE]
-    inside = {s.order for c in charges for s in order.scores(c.bits)}
-    return [s for s in scores if s.kind is Did.CHARGE or s.order not in inside]
+    sums = {s.order for s in scores if s.kind is Did.CHARGE and _holds_charges(s, order)}
+    charges = [s for s in scores if s.kind is Did.CHARGE and s.order not in sums]
+    inside = {s.order for c in charges for s in order.scores(c.bits)} | sums
+    return [s for s in scores if s in charges or s.order not in inside]
+
+
+def _holds_charges(charge: Event, order: Order) -> bool:
+    """Whether what is added was itself added up before: the sum of a chunk into that of the file."""
+    return any(e.kind is Did.CHARGE for e in order.scores(charge.bits))
 
 
 def _last(reports: list[Event]) -> list[Event]:

@@ -44,10 +44,15 @@ _SELECTIONS = 2  # keys selected from precomputed keys, so many times
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """The operations of a key and the values that go in, with what each was reached through."""
+    """The operations of a key and the values that go in.
+
+    ``folded`` are the leaves below an XOR, a mask or a hash: what cannot be told apart any more. In
+    ``(hash(context) % rows) * width + target`` the target is not folded: it has a column of its own.
+    """
 
     ops: frozenset[str]
     leaves: tuple[At, ...]
+    folded: tuple[At, ...] = ()
 
     @property
     def hashed(self) -> bool:
@@ -61,22 +66,25 @@ _NOTHING = Mix(frozenset(), ())
 def mix_of(tracer: Tracer, key: At, depth: int = 0) -> Mix:
     """Take a key apart down to what is not arithmetic. ``depth`` counts selections looked into."""
     ops: set[str] = set()
-    leaves: dict[At, None] = {}
-    seen: set[At] = set()
-    stack = [key]
+    leaves: dict[At, bool] = {}
+    seen: set[tuple[At, bool]] = set()
+    stack = [(key, False)]
     while stack:
-        at = stack.pop()
-        if at in seen:
+        at, folded = stack.pop()
+        if (at, folded) in seen:
             continue
-        seen.add(at)
+        seen.add((at, folded))
         if len(seen) > _MOST:
             return _NOTHING
-        inner = _inside(tracer, at, ops, depth)
+        own: set[str] = set()
+        inner = _inside(tracer, at, own, depth)
+        ops |= own
         if inner is None:
-            leaves[at] = None
+            leaves[at] = leaves.get(at, False) or folded
         else:
-            stack += inner
-    return Mix(frozenset(ops), tuple(leaves))
+            folds = folded or bool(own & {"xor", "mask", "hash"})
+            stack += [(part, folds) for part in inner]
+    return Mix(frozenset(ops), tuple(leaves), tuple(at for at, folded in leaves.items() if folded))
 
 
 def _inside(tracer: Tracer, at: At, ops: set[str], depth: int) -> list[At] | None:

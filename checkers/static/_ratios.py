@@ -24,11 +24,11 @@ class Ratio:
     def keyed_by_more(self) -> list[Lookup]:
         """Hashed reads above the line at another key than any below: the key of a joint count."""
         keys = {frozenset(_nodes(read)) for read in self.below}
-        return [r for r in self.above if r.hashed and self.below and frozenset(_nodes(r)) not in keys]
+        return [r for r in self.above if r.hashed and self.below and not any(_nodes(r) <= key for key in keys)]
 
 
 def _nodes(read: Lookup) -> set[ast.AST]:
-    return {leaf.node for leaf in read.mix.leaves}
+    return {leaf.node for leaf in read.mix.folded}
 
 
 def ratios(charges: Charges) -> list[Ratio]:

@@ -39,7 +39,7 @@ def target_keyed(charges: Charges) -> list[Lookup]:
     if not hashed:
         return []
     joint = {r.at.node for ratio in ratios(charges) for r in ratio.keyed_by_more()}
-    return [r for r in hashed if r.at.node in joint or any(charges.is_target(leaf) for leaf in r.mix.leaves)]
+    return [r for r in hashed if r.at.node in joint or any(charges.is_target(leaf) for leaf in r.mix.folded)]
 
 
 def _over_vocabulary(charges: Charges, read: Lookup) -> bool:

@@ -1,0 +1,98 @@
+"""Knobs are found by reading, and only what tells a size is lowered."""
+
+import ast
+
+import pytest
+
+from harness.facade.sources import SetConstants
+from harness.shrink import Via, discover, literal, shrink
+from harness.unpack import Layer
+
+SCRIPT = '''
+import os, argparse
+SEQ_LEN = 2048
+NAME = "SEQ_LEN"
+def env_int(name, default): return int(os.environ.get(name, default))
+class Hyperparameters:
+    iterations = int(os.environ.get("ITERATIONS", 20_000))
+    train_batch_tokens = env_int("TRAIN_BATCH_TOKENS", 2048 * 48 * 8)
+    model_dim: int = 768
+    lr = float(os.environ.get("MATRIX_LR", 0.04))
+    ttt = os.environ["TTT_EPOCHS"]
+    stride = os.environ.get("EVAL_STRIDE", "0")
+class Block(nn.Module):
+    model_dim = 4096
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--warmup-steps", type=int, default=20)
+    parser.add_argument("--fast", action="store_true")
+    NUM_HEADS = 3
+    hessians = collect_hessians(model, loader, num_batches=256)
+NUM_HEADS = 12
+'''
+
+
+def layers(text=SCRIPT):
+    return [Layer("a.py", "a.py", text, text)]
+
+
+@pytest.fixture(scope="module")
+def knobs():
+    return {k.name: k for k in discover(layers())}
+
+
+def test_every_kind_of_knob_is_found(knobs):
+    assert knobs["ITERATIONS"].default == 20000
+    assert knobs["TRAIN_BATCH_TOKENS"].default == 786432
+    assert knobs["TTT_EPOCHS"].default is None
+    assert knobs["--warmup-steps"].via is Via.ARGUMENT
+    assert knobs["Hyperparameters.model_dim"].via is Via.CONSTANT
+    assert knobs["SEQ_LEN"].default == 2048
+    assert knobs["collect_hessians(num_batches)"].via is Via.LITERAL
+
+
+def test_modules_locals_and_flags_are_no_knobs(knobs):
+    assert "Block.model_dim" not in knobs
+    assert "--fast" not in knobs
+    assert knobs["NUM_HEADS"].default == 12
+
+
+def test_sizes_are_lowered_and_recorded_and_the_rest_is_left_alone(knobs):
+    result = shrink(knobs.values(), {"MATRIX_LR": "0.02", "ITERATIONS": "9000"})
+    assert result.env["ITERATIONS"] == "4"
+    assert result.changed["ITERATIONS"] == "4 (was 20000)"
+    assert result.env["MATRIX_LR"] == "0.02"
+    assert "MATRIX_LR" not in result.changed
+    assert "EVAL_STRIDE" not in result.changed  # zero means off
+    assert result.argv == ["--warmup-steps", "1"]
+    assert result.constants["SEQ_LEN"] == 128
+    assert result.constants["collect_hessians(num_batches)"] == 4
+
+
+def test_the_width_fits_the_heads(knobs):
+    assert shrink(knobs.values(), {}).constants["Hyperparameters.model_dim"] == 192
+
+
+def test_groups_can_be_kept(knobs):
+    kept = shrink(knobs.values(), {}, keep=("model",))
+    assert "Hyperparameters.model_dim" not in kept.constants
+    assert kept.env["ITERATIONS"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1_000", 1000), ("-2", -2), ("2 * 3 * 4", 24), ("1 << 20", 1 << 20), ("2 ** 10", 1024), ("int('8')", "8"),
+     ("f()", None), ("9 ** 9 ** 9", None), ("1 << 10 ** 9", None), ("x", None)],
+)
+def test_literals(text, value):
+    assert literal(ast.parse(text, mode="eval").body) == value
+
+
+def test_setting_constants_keeps_every_line_in_place():
+    tree = SetConstants({"SEQ_LEN": 16, "collect_hessians(num_batches)": 1}).visit(ast.parse(SCRIPT))
+    before = [n.lineno for n in ast.walk(ast.parse(SCRIPT)) if isinstance(n, ast.stmt)]
+    assert [n.lineno for n in ast.walk(tree) if isinstance(n, ast.stmt)] == before
+    text = ast.unparse(tree)
+    assert "SEQ_LEN = 16" in text
+    assert "num_batches=1" in text
+    assert "model_dim = 4096" in text

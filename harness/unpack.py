@@ -185,7 +185,8 @@ class _Walk:
 
 def _decode(payload: str | bytes) -> tuple[str, str | None]:
     if isinstance(payload, str):
-        return payload.removeprefix("\ufeff"), None
+        printable = payload.encode("utf-8", "replace").decode()  # half a surrogate pair fits in no report
+        return printable.removeprefix("\ufeff"), None
     try:
         return payload.decode("utf-8-sig"), None
     except UnicodeDecodeError:

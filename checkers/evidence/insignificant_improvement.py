@@ -6,7 +6,7 @@ import math
 import statistics
 from datetime import date
 
-from scipy import stats
+from scipy.special import stdtr
 
 from checkers.evidence._bytes import per_token
 from checkers.evidence._runs import Counted, counted
@@ -17,6 +17,7 @@ from checkers.subject import Subject
 from rules.records import MARGIN_NATS, PRACTISED_P, WRITTEN_P, Record, incumbent
 
 RULE = "insignificant-improvement"
+_NO_SPREAD = 1e-18  # squared bpb: the seeds agree to every printed digit
 _BYTES_PER_TOKEN = 3.7266  # of the 8192-piece tokenizer most records use, where the log gives no ratio
 
 
@@ -54,11 +55,12 @@ def p_value(values: list[float], record: Record, margin: float) -> float | None:
     """
     if len(values) < 2 or len(record.seeds) < 2:
         return None
-    if statistics.pstdev(values) == 0.0 and statistics.pstdev(record.seeds) == 0.0:
-        return 0.0 if statistics.fmean(values) + margin < statistics.fmean(record.seeds) else 1.0
-    shifted = [v + margin for v in values]
-    test = stats.ttest_ind(shifted, list(record.seeds), equal_var=False, alternative="less")
-    return round(float(test.pvalue), 6)
+    ours, theirs = (statistics.variance(x) / len(x) for x in (values, record.seeds))
+    difference = statistics.fmean(values) + margin - statistics.fmean(record.seeds)
+    if ours + theirs < _NO_SPREAD:
+        return 0.0 if difference < 0.0 else 1.0
+    freedom = (ours + theirs) ** 2 / (ours**2 / (len(values) - 1) + theirs**2 / (len(record.seeds) - 1))
+    return round(float(stdtr(freedom, difference / math.sqrt(ours + theirs))), 6)
 
 
 def _worded(plain: float | None, against: float | None) -> str:

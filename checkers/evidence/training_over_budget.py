@@ -8,8 +8,10 @@ from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, nothing_to_check
 from checkers.subject import Subject
+from harness.logs import Measure
 
 RULE = "training-over-budget"
+STATED_GRACE = 5.0  # seconds: stated times are rounded, and some count the start-up
 
 
 def check(subject: Subject) -> CheckResult:
@@ -19,9 +21,22 @@ def check(subject: Subject) -> CheckResult:
     runs = counted(subject)
     timed = [run for run in runs if training(run.log)]
     if not timed:
-        return cannot_tell("no log gives the time that training took")
+        return _stated(subject)
     findings = [f for run in timed if (f := _finding(run))]
     return examined(len(timed), plural(len(timed), "training clock"), settle(findings, timed))
+
+
+def _stated(subject: Subject) -> CheckResult:
+    """Without a log, the time that the submission itself states for the whole of its training."""
+    claims = [c for c in subject.logs.claims if c.measure is Measure.TRAIN_SECONDS and c.seed is None]
+    if not claims:
+        return cannot_tell("no log or document gives the time that training took")
+    longest = max(claims, key=lambda c: c.value)
+    findings = []
+    if longest.value > RECORD_SECONDS + STATED_GRACE:
+        message = f"the submission states {longest.value:.0f} s of training and ships no log of it"
+        findings.append(found(RULE, message, longest.place, Strength.SUSPECT, 0.6))
+    return examined(len(claims), plural(len(claims), "stated training time"), findings)
 
 
 def _finding(run: Counted) -> Finding | None:

@@ -9,33 +9,21 @@ from typing import Any
 
 from harness.logs.records import Claim, Measure, Place
 
-_KEYS: tuple[tuple[re.Pattern[str], Measure, float], ...] = tuple(
-    (re.compile(pattern), measure, scale)
-    for pattern, measure, scale in (
-        (
-            r"val_bpb(_exact|_mean|_\d+seed_mean)?|mean_val_bpb|mean_bpb|bpb|val_bpb_3seed_mean",
-            Measure.BPB,
-            1.0,
-        ),
-        (r"val_loss(_mean|_nats)?|mean_val_loss", Measure.LOSS, 1.0),
-        (r"val_bpb_std|std_val_bpb|std_bpb|val_bpb_\d+seed_std", Measure.BPB_STD, 1.0),
-        (
-            r"bytes_total(_max)?|artifact_bytes(_max|_mean)?|total_bytes|artifact_size_bytes|artifact_bytes_total|submission_bytes|total_submission_size(_bytes)?",
-            Measure.TOTAL_BYTES,
-            1.0,
-        ),
-        (r"bytes_model\w*|model_bytes", Measure.MODEL_BYTES, 1.0),
-        (r"bytes_code|code_bytes", Measure.CODE_BYTES, 1.0),
-        (
-            r"wallclock_seconds|train(ing)?_time_s(econds)?|train_time_seconds|train_s|train_time_s_mean",
-            Measure.TRAIN_SECONDS,
-            1.0,
-        ),
-        (r"train_(time|wallclock)_ms", Measure.TRAIN_SECONDS, 0.001),
-        (r"(total_|ttt_)?eval_(time_)?s(econds)?(_max|_mean|_total)?", Measure.EVAL_SECONDS, 1.0),
-        (r"(total_)?eval_time_ms", Measure.EVAL_SECONDS, 0.001),
-    )
+_DIALECTS: tuple[tuple[Measure, float, str], ...] = (  # measure, factor to bpb, bytes or seconds, key
+    (Measure.BPB, 1.0, r"val_bpb(_exact|_mean|_\d+seed_mean)?|(mean_val_|mean_)?bpb"),
+    (Measure.LOSS, 1.0, r"val_loss(_mean|_nats)?|mean_val_loss"),
+    (Measure.BPB_STD, 1.0, r"val_bpb(_\d+seed)?_std|std_(val_)?bpb"),
+    (Measure.TOTAL_BYTES, 1.0, r"(bytes_total|total_bytes|max_artifact_bytes)(_max)?"),
+    (Measure.TOTAL_BYTES, 1.0, r"artifact_(size_)?bytes(_max|_mean|_total)?"),
+    (Measure.TOTAL_BYTES, 1.0, r"(total_)?submission_(size_?)?(bytes)?(_max)?|compressed_(size_)?bytes"),
+    (Measure.MODEL_BYTES, 1.0, r"bytes_model\w*|model_bytes"),
+    (Measure.CODE_BYTES, 1.0, r"bytes_code|code_bytes"),
+    (Measure.TRAIN_SECONDS, 1.0, r"wallclock_seconds|train(ing)?_(time_)?s(econds)?(_mean|_max)?"),
+    (Measure.TRAIN_SECONDS, 0.001, r"train_(time|wallclock)_ms"),
+    (Measure.EVAL_SECONDS, 1.0, r"(total_|ttt_)?eval_(time_)?s(econds)?(_max|_mean|_total)?"),
+    (Measure.EVAL_SECONDS, 0.001, r"(total_)?eval_time_ms"),
 )
+_KEYS = tuple((re.compile(pattern), measure, scale) for measure, scale, pattern in _DIALECTS)
 _SEED_KEY = re.compile(r"(?:seed_?)?(\d{1,10})$")
 _SEED_TABLES = re.compile(
     r"seeds?$|seed_results|per_seed|results|runs|seed_\d+$|val_bpb_(per_)?seeds?|individual"

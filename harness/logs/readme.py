@@ -25,7 +25,8 @@ _HEADS: tuple[tuple[re.Pattern[str], Measure], ...] = tuple(
         (r"bpb", Measure.BPB),
         (r"(val.?)?loss|nats", Measure.LOSS),
         (
-            r"artifact|total.*(size|bytes)|bytes.*total|submission.*(size|bytes)|^size|^bytes|size \(",
+            r"artifact|total.*(size|bytes)|bytes.*total|submission.*(size|bytes)|^size|^bytes|size \("
+            r"|compressed.size",
             Measure.TOTAL_BYTES,
         ),
         (r"eval.*(time|s\b)|ttt.*time", Measure.EVAL_SECONDS),
@@ -49,6 +50,7 @@ def claims(path: str, text: str) -> tuple[Claim, ...]:
     for table in tables(lines):
         found.extend(_by_row(path, table, lines))
         found.extend(_by_column(path, table, lines))
+        found.extend(_by_key(path, table, lines))
     found.extend(_headlines(path, lines))
     return tuple(found)
 
@@ -105,6 +107,17 @@ def _by_column(path: str, table: Table, lines: list[str]) -> Iterator[Claim]:
         for at, cell in enumerate(cells):
             if at in seeds or at in means:
                 yield from _cell_claim(kind, cell, cells[0], place, seeds.get(at))
+
+
+def _by_key(path: str, table: Table, lines: list[str]) -> Iterator[Claim]:
+    """Two columns: the measure and its value. Scores are left to the headlines, which say whose they are."""
+    if len(table.head) != 2:
+        return
+    for line, cells in table.rows:
+        kind = _kind(cells[0]) if len(cells) == 2 else None
+        if kind is Measure.TOTAL_BYTES:
+            place = Place(path, line, lines[line - 1].strip()[:300])
+            yield from _cell_claim(kind, cells[1], cells[0], place, None)
 
 
 def _kind(head: str) -> Measure | None:

@@ -319,12 +319,14 @@ def _simple(value: Value) -> bool:
 
 def _resupplied(value: Value, before: int, inputs: int) -> Value:
     """A remembered result for other inputs: what came from the old ones now comes from the new."""
-    items = next((r.items for r in value.refs if isinstance(r, Sequence)), None)
-    if items is not None:
-        fresh = [_resupplied(i, before, inputs) for i in items]
-        return Value(value.const, value.bits, (Sequence(fresh),))
+    refs = tuple(
+        Sequence([_resupplied(i, before, inputs) for i in r.items]) if isinstance(r, Sequence) and r.items else r
+        for r in value.refs
+        if not isinstance(r, Cell)
+    )
+    if any(isinstance(r, Sequence) for r in refs):
+        return Value(value.const, value.bits, refs)
     bits = flat(value)
-    nulls = tuple(r for r in value.refs if r is NULL)
     if not value.known or bits & before:
         bits = (bits & ~before) | inputs
-    return Value(value.const, bits, nulls)
+    return Value(value.const, bits, refs)

@@ -140,7 +140,7 @@ class Expressions(State):
             return self._instance_attribute(base, ref, name)
         if isinstance(ref, Class):
             found = ref.find(name)
-            return found[0] if found else Value(refs=(Method(base, name),))
+            return self._of_class(ref, found[0]) if found else Value(refs=(Method(base, name),))
         if isinstance(ref, Super):
             return self._super_attribute(ref, name)
         if isinstance(ref, ModuleObj):
@@ -163,6 +163,15 @@ class Expressions(State):
         if name == "grad":
             return Value(bits=flat(base) | self.pending | GRAD)
         return Value(bits=flat(me), refs=(Method(me, name),))
+
+    def _of_class(self, ref: Class, value: Value) -> Value:
+        """An attribute looked up on a class: class methods are bound to it, functions are not."""
+        for function in value.refs:
+            if isinstance(function, Function) and not isinstance(function.node, ast.Lambda):
+                names = {d.id for d in function.node.decorator_list if isinstance(d, ast.Name)}
+                if "classmethod" in names:
+                    return self._bind(value, ref, Value(refs=(ref,)))
+        return value
 
     def _super_attribute(self, ref: Super, name: str) -> Value:
         for base in ref.owner.bases:
@@ -189,6 +198,8 @@ class Expressions(State):
             names = {d.id for d in ref.node.decorator_list if isinstance(d, ast.Name)}
             if "staticmethod" in names:
                 return value
+            if "classmethod" in names:
+                me = Value(refs=(owner,))
             method = Function(ref.node, ref.env, ref.defaults, owner, me)
             if names & {"property", "cached_property"} or _functools_cached(ref.node):
                 return self.enter(method, [], {}, ref.node)

@@ -31,6 +31,7 @@ _FETCHERS = ("pip", "wget", "curl", "git clone", "huggingface-cli", "gsutil", "a
 
 def opened(machine: Any, path: Value, node: Any, raw: bool = True) -> Value:
     """The content of a file: which split it is, or what was written there before."""
+    machine.touched = 0
     name = path.const if isinstance(path.const, str) else None
     bits = flat(path)
     data = (VAL if bits & PATH_VAL else 0) | (TRAIN if bits & PATH_TRAIN else 0)
@@ -250,6 +251,7 @@ def _print(machine: Any, use: Use) -> Value | None:
 
 def report(machine: Any, use: Use, values: list[Value]) -> None:
     """Something was printed or written to a text file."""
+    machine.touched = 0  # a call that prints is never remembered
     bits, text = 0, []
     for value in values:
         bits |= machine.content(value)

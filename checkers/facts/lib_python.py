@@ -249,6 +249,8 @@ def _append(machine: Any, use: Use) -> Value | None:
     if use.receiver is None:
         return None
     added = use.args[-1] if use.args else NOTHING
+    if machine.guard:
+        added = with_bits(added, machine.guard)  # what is collected depends on where it is collected
     charge = machine.charge(use.node, Value(bits=machine.content(added)))
     result: Value | None = None
     for ref in use.receiver.refs:
@@ -370,6 +372,18 @@ def _dict(machine: Any, use: Use) -> Value | None:
     for name, value in use.keywords.items():
         store(mapping, Value(name), value)
     return Value(refs=(mapping,))
+
+
+@effect("field", "dataclasses.field")
+def _field(machine: Any, use: Use) -> Value | None:
+    """A field of a dataclass: its default, or what its factory makes."""
+    if use.receiver is not None or use.args:
+        return None
+    factory = use.keywords.get("default_factory")
+    if factory is not None:
+        made: Value = machine.call(factory, [], {}, use.node)
+        return made
+    return use.keywords.get("default", NOTHING)
 
 
 @effect("partial", "partialmethod")

@@ -62,7 +62,7 @@ def _visible(scope: Scope, origin: Scope) -> bool:
     return scope is origin or not isinstance(scope.node, ast.ClassDef)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class Module:
     """A parsed layer. ``problem`` says why there is no tree (then ``tree`` is empty)."""
 

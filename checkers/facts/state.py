@@ -86,6 +86,7 @@ class State:
         self.scores = 0  # mask of the bits that stand for scores
         self.open_settings = 0  # mask of the bits of settings nobody knows
         self.tests: tuple[str, ...] = ()  # the undecided tests whose branches are being run
+        self.guard = 0  # iterations on which the branch being run depends
         self.ranked = 0  # depth of branches that hang on the rank
         self.touched = NEVER  # serial of the oldest object changed by the running call
         self.version = 0  # counts the changes of objects that outlive the frame that made them
@@ -164,7 +165,7 @@ class State:
 
     def here(self) -> int:
         """The bits of what may differ in every iteration of the loops around this place."""
-        bits = 0
+        bits, self.touched = 0, 0
         for loop, number in self.loops:
             bits |= self.iteration_bit(loop, number)
         return bits

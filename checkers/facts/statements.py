@@ -68,7 +68,8 @@ class Statements(Looping):
         env = self.frames[-1].env
         before, joined, left = dict(env.names), None, []
         doubt, ranked = bool(bits & self.open_settings), bool(bits & RANK)
-        tests = self.tests
+        tests, guard = self.tests, self.guard
+        self.guard |= bits & self.iterations
         self.uncertain += 1
         self.doubtful += doubt
         self.ranked += ranked
@@ -80,7 +81,7 @@ class Statements(Looping):
                 if not left[-1]:
                     joined = env.names if joined is None else join(joined, env.names)
         finally:
-            self.tests = tests
+            self.tests, self.guard = tests, guard
             self.uncertain -= 1
             self.doubtful -= doubt
             self.ranked -= ranked

@@ -8,6 +8,7 @@ from checkers.audit import Audit
 from harness.logs import LogBook, Measure, SizeKind, Stage, TrainLog
 from reports import pipeline, shape_v1
 from reports.shape_v1 import Curve, Part, RuleResult, Seed
+from rules.records import incumbent
 
 MOST_POINTS = 400  # of a curve; more cannot be told apart on paper
 
@@ -20,7 +21,7 @@ def collect(audit: Audit, rules: Sequence[RuleResult]) -> shape_v1.Figures:
         return shape_v1.Figures(pipeline=flow)
     return shape_v1.Figures(
         seeds=tuple(_seeds(book)),
-        record_bpb=_record(rules),
+        record_bpb=_record(audit),
         curves=tuple(_curves(book)),
         artifact=tuple(_artifact(book)),
         pipeline=flow,
@@ -28,19 +29,27 @@ def collect(audit: Audit, rules: Sequence[RuleResult]) -> shape_v1.Figures:
 
 
 def _seeds(book: LogBook) -> Iterable[Seed]:
-    """The last final score of each finished run; the figure a seed is claimed with."""
+    """One final score for each seed: the one nearest to the claim, as folders hold older runs too."""
+    claim = book.claimed_bpb()
+    best: dict[str, tuple[float, Seed]] = {}
     for log in book.finished:
-        score = next((s for s in reversed(log.finals) if s.bpb is not None), None)
-        if score is not None and score.bpb is not None:
-            name = str(log.seed_value) if log.seed_value is not None else log.path.rsplit("/", 1)[-1]
-            yield Seed(seed=name, val_bpb=score.bpb, path=score.place.path, line=score.place.line)
+        name = str(log.seed_value) if log.seed_value is not None else log.path.rsplit("/", 1)[-1]
+        for score in log.finals:
+            if score.bpb is None:
+                continue
+            off = abs(score.bpb - claim.value) if claim else 0.0
+            if name not in best or off <= best[name][0]:
+                seed = Seed(seed=name, val_bpb=score.bpb, path=score.place.path, line=score.place.line)
+                best[name] = off, seed
+    return [seed for _, seed in best.values()]
 
 
-def _record(rules: Sequence[RuleResult]) -> float | None:
-    """The record to beat, as the rule about significance found it."""
-    data = [f.evidence.data for r in rules if r.rule == "insignificant-improvement" for f in r.findings]
-    values = [d.get("record_bpb") for d in data]
-    return next((float(v) for v in values if isinstance(v, int | float)), None)
+def _record(audit: Audit) -> float | None:
+    """The record to beat on the day of the audit; entries of other tracks beat nothing."""
+    if "non_record" in (audit.submission.folder or "non_record"):
+        return None
+    record = incumbent(audit.as_of)
+    return record.bpb if record else None
 
 
 def _curves(book: LogBook) -> Iterable[Curve]:

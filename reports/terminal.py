@@ -54,6 +54,9 @@ def _long(shown: view.View, width: int) -> Iterator[RenderableType]:
     yield _conditions(shown)
     for item in shown.items:
         yield from _finding(item, width, explain=True)
+    if shown.remarks:
+        yield _title("Remarks")
+        yield _three((i.rule, i.spot.where, i.message) for i in shown.remarks)
     if shown.experiments:
         yield _title("Experiments")
         yield _three((e.name, e.result, e.summary) for e in shown.experiments)

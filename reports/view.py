@@ -110,6 +110,7 @@ class View:
     checked: tuple[str, ...]
     conditions: tuple[ConditionLine, ...]
     items: tuple[Item, ...]
+    remarks: tuple[Item, ...]
     cleared: tuple[Item, ...]
     rules: tuple[RuleLine, ...]
     experiments: tuple[ExperimentLine, ...]
@@ -125,7 +126,7 @@ def build(audit: Audit) -> View:
     """Word and order one audit."""
     rules = sorted(audit.rules, key=_rule_key)
     pairs = sorted(((r, f) for r in rules for f in r.findings), key=_finding_key)
-    items = tuple(_items(pairs, audit))
+    items = tuple(_items([p for p in pairs if p[1].strength != "remark"], audit))
     cleared = [(r, f) for r in rules for f in r.cleared]
     return View(
         title=_title(audit),
@@ -137,6 +138,7 @@ def build(audit: Audit) -> View:
         checked=tuple(_checked(audit)),
         conditions=tuple(_conditions(rules)),
         items=items,
+        remarks=tuple(_items([p for p in pairs if p[1].strength == "remark"], audit)),
         cleared=tuple(_items(cleared, audit)),
         rules=tuple(_rule_line(r) for r in rules),
         experiments=tuple(_experiments(audit)),

@@ -121,7 +121,7 @@ def denominator(base: Stage, ground: Ground) -> Experiment:
     told = f"the score divides by {implied:.4f} bytes a token; the tokens decode to {nearest:.4f}"
     if off <= BYTE_SLACK:
         return Experiment("bytes", Holds.HOLDS, told, data)
-    if off <= 5 * BYTE_SLACK or (whole and off <= 0.04) or implied < nearest:
+    if off <= 5 * BYTE_SLACK or whole or implied < nearest:
         return Experiment("bytes", Holds.UNDECIDED, told, data)
     return Experiment("bytes", Holds.VIOLATED, told, data)
 
@@ -202,10 +202,11 @@ def budget(main: Trace) -> Experiment:
     trained = max(steps, default=-1)
     reads = [(n, e.path) for n, e in main.of(FileRead) if e.role == "training"]
     reached = [e.target for n, e in main.of(Reached) if e.kind == "socket.connect"]
+    last_read = max((n for n, e in main.of(FileRead) if e.role == "artifact"), default=-1)
     data: dict[str, Any] = {
         "training_steps": len(steps),
         "training_reads_after_training": sum(1 for n, _ in reads if trained < n < entry),
-        "training_reads_in_evaluation": [p for n, p in reads if 0 <= entry < n and n > trained],
+        "training_reads_in_evaluation": [p for n, p in reads if 0 <= last_read < n and n > trained],
         "validation_charges_before_artifact": sum(1 for n, _ in main.of(Charged) if n < entry),
         "updates_in_evaluation": sum(1 for n, s in main.of(Stepped) if n > entry and s.positions),
         "connections": reached,

@@ -46,9 +46,10 @@ class Shift:
         return self.reached and self.clear > 0 and (self.clear >= 3 or self.largest > 10 * ROUNDING)
 
 
-def familiar(ground: Ground, start: int) -> Tokens:
-    """Ordinary ids that occur before ``start``: replacing by them adds no new id to the stream."""
-    return np.intersect1d(ground.tokens[:start], ground.ordinary)
+def familiar(ground: Ground) -> Tokens:
+    """Ordinary ids up to the largest of the stream: replacing by them leaves the largest as it is."""
+    kept: Tokens = ground.ordinary[ground.ordinary <= ground.tokens.max()]
+    return kept
 
 
 def changeable(ground: Ground, start: int) -> NDArray[np.bool_]:
@@ -61,15 +62,15 @@ def changeable(ground: Ground, start: int) -> NDArray[np.bool_]:
 
 
 def tail_change(ground: Ground, start: int, seed: int = SEED) -> Tokens:
-    """Replace every ordinary token from place ``start`` on by noise over familiar ids."""
-    noise = np.random.default_rng([seed, start]).choice(familiar(ground, start), len(ground.tokens))
+    """Replace every ordinary token from place ``start`` on by noise."""
+    noise = np.random.default_rng([seed, start]).choice(familiar(ground), len(ground.tokens))
     return np.where(changeable(ground, start), noise, ground.tokens).astype(np.int64)
 
 
 def single_change(ground: Ground, place: int, seed: int = SEED) -> Tokens:
-    """Replace the token nearest after ``place`` that may be changed by another familiar one."""
+    """Replace the token nearest after ``place`` that may be changed by another one."""
     at = int(np.flatnonzero(changeable(ground, place))[0])
-    others = familiar(ground, place)
+    others = familiar(ground)
     changed = ground.tokens.copy()
     changed[at] = np.random.default_rng([seed, at]).choice(others[others != ground.tokens[at]])
     return changed

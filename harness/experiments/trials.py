@@ -219,11 +219,11 @@ def sparse_noise(ground: Ground, start: int, seed: int = 97) -> tuple[Tokens, To
     """Text in which every eighth token from ``start`` on is uniform over ``prefix.familiar`` ids.
 
     Returns the tokens and the places of noise. The places are chosen without regard to the scorer, so
-    the Kraft bound holds over the alphabet of familiar ids.
+    the Kraft bound holds over that alphabet.
     """
     places = np.flatnonzero(prefix.changeable(ground, max(start, 1)))[::EVERY]
     changed = ground.tokens.copy()
-    changed[places] = np.random.default_rng(seed).choice(prefix.familiar(ground, start), len(places))
+    changed[places] = np.random.default_rng(seed).choice(prefix.familiar(ground), len(places))
     return changed, places
 
 
@@ -231,7 +231,7 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
     """Estimate the mean Kraft sum on text with sparse noise, and recall the one on pure noise."""
     ground, stage = volley.trials.ground, volley.many
     start = len(ground.tokens) // 2 + 17
-    size = len(prefix.familiar(ground, start))
+    size = len(prefix.familiar(ground))
     data: dict[str, Any] = {"alphabet": len(ground.ordinary), "text_alphabet": size, "every": EVERY}
     evidence = -math.inf
     if stage is not None and stage.explained:

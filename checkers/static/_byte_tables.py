@@ -10,10 +10,10 @@ from typing import Any
 
 from checkers.facts import Facts, Module
 from checkers.static._charges import Charges, charges_of
-from checkers.static._sample_library import OPAQUE, Cannot, Opaque, Table, as_table
+from checkers.static._sample_library import OPAQUE, Cannot, Opaque, as_table
 from checkers.static._sample_run import run_builder
-from checkers.static._sample_tokens import BYTES, COUNT, MARK, PIECES, SPACED_WORD, TELLING, WORD
-from checkers.static._trace import FUNCTIONS, At, own_statements
+from checkers.static._sample_tokens import COUNT, MARK, PIECES, SPACED_WORD, TELLING, WORD
+from checkers.static._trace import FUNCTIONS, At, position
 from checkers.subject import Subject
 
 _MOST = 60  # definitions between a use of a table and the builder
@@ -70,31 +70,29 @@ def _countings(subject: Subject) -> list[Counting]:
 
 def builders(facts: Facts) -> list[ast.FunctionDef]:
     """The functions that run and ask a tokenizer about single pieces."""
-    found = []
+    found: dict[ast.FunctionDef, None] = {}
     for module in facts.modules:
-        for function in module.functions:
-            if isinstance(function, ast.FunctionDef) and _tokenizers(function) and _reached(facts, function):
-                found.append(function)
-    return found
+        for call in module.calls:
+            if isinstance(call.func, ast.Attribute) and call.func.attr in TELLING:
+                function = module.function_of(call)
+                if isinstance(function, ast.FunctionDef) and _reached(facts, function):
+                    found[function] = None
+    return list(found)
 
 
 def _reached(facts: Facts, function: ast.FunctionDef) -> bool:
     return bool(facts.reaches(function.body[0]))
 
 
-def _tokenizers(function: ast.FunctionDef) -> set[str]:
-    """The names on which methods are called that only a tokenizer has."""
-    names: set[str] = set()
-    for statement in own_statements(function):
-        for node in ast.walk(statement) if not isinstance(statement, (ast.For, ast.If, ast.With)) else _heads(statement):
-            if isinstance(node, ast.Attribute) and node.attr in TELLING:
-                names.add(ast.unparse(node.value))
-    return names
-
-
-def _heads(statement: ast.stmt) -> list[ast.AST]:
-    head = getattr(statement, "test", getattr(statement, "iter", None))
-    return list(ast.walk(head)) if head is not None else []
+def _tokenizers(module: Module, function: ast.FunctionDef) -> set[str]:
+    """The names in a function on which methods are called that only a tokenizer has."""
+    return {
+        ast.unparse(call.func.value)
+        for call in module.calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in TELLING
+        and module.function_of(call) is function
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def _tables(facts: Facts, function: ast.FunctionDef) -> dict[tuple[ast.FunctionD
 
 def _evaluated(facts: Facts, function: ast.FunctionDef) -> dict[str, Any]:
     module = facts.module_of(function)
-    parameters = {n for n in _tokenizers(function) if n.isidentifier()}
+    parameters = {n for n in _tokenizers(module, function) if n.isidentifier()}
 
     @lru_cache(maxsize=None)
     def from_outside(name: str) -> Any:
@@ -153,17 +151,15 @@ def _uses(charges: Charges, tables: dict[tuple[ast.FunctionDef, str], tuple[Any,
     facts, found = charges.facts, []
     known: dict[Any, tuple[ast.FunctionDef, str] | None] = {}
     for module in facts.modules:
-        for function in [*module.functions, module.tree]:
-            if isinstance(function, ast.FunctionDef) and not _reached(facts, function):
-                continue
-            for node in _subscripts(function):
+        for node in module.parents:
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _indexes(node):
                 key = _identity(module, node.value)
                 if key not in known:
                     known[key] = _origin(charges, node.value, tables)
                 origin = known[key]
                 if origin is not None and facts.reaches(node):
                     found.append(_Use(origin[0], node, tables[origin]))
-    return found
+    return sorted(found, key=lambda use: position(use.node))
 
 
 def _identity(module: Module, table: ast.AST) -> Any:
@@ -172,16 +168,6 @@ def _identity(module: Module, table: ast.AST) -> Any:
         found = module.scope_of(table).lookup(table.id)
         return (found[0].node if found else module.tree), table.id
     return getattr(table, "attr", "")
-
-
-def _subscripts(function: ast.AST) -> list[ast.Subscript]:
-    found = []
-    for statement in own_statements(function):
-        compound = isinstance(statement, (ast.For, ast.If, ast.While, ast.With, ast.Try))
-        for node in _heads(statement) if compound else ast.walk(statement):
-            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _indexes(node):
-                found.append(node)
-    return found
 
 
 def _indexes(node: ast.Subscript) -> bool:
@@ -239,7 +225,3 @@ def _adds_space(facts: Facts, node: ast.AST) -> bool:
         if isinstance(outer, (ast.Assign, ast.Return, ast.Call)) and not isinstance(outer, ast.Call):
             return True
     return False
-
-
-BYTE_TOKENS = BYTES
-__all__ = ["BYTE_TOKENS", "Counting", "Table", "builders", "countings"]

@@ -123,6 +123,9 @@ class _Judge:
 
     def _charged_before(self, learned: Event, score: Event) -> Event | None:
         """A charge of the same positions, in the same pass, before the learning."""
+        inner = [e for e in self.order.scores(score.bits) if e.order < learned.order]
+        if learned.kind is Did.COUNT and inner:
+            return inner[-1]  # a score made before the counting is mixed with what was counted
         for charge in self.charges:
             if charge.order >= learned.order:
                 break

@@ -70,7 +70,7 @@ class Tracer:
         self._written: dict[ast.AST, dict[str, list[Write]]] = {}
         self._stored: dict[str, list[Write]] | None = None
         self._learned: dict[ast.AST, bool] = {}
-        self._defined: dict[ast.AST, list[tuple[ast.AST, ast.AST]]] = {}
+        self._returns: dict[ast.AST, list[ast.AST]] = {}
 
     def trace(
         self,
@@ -119,8 +119,15 @@ class Tracer:
         return [At(c, at.calls) for c in ast.iter_child_nodes(node) if isinstance(c, parts)]
 
     def runs(self, node: ast.AST) -> bool:
-        """Tell whether a node may run under the headline configuration."""
-        return bool(self.facts.reaches(node))
+        """Tell whether a node may run under the headline configuration (``facts.reaches`` without its words)."""
+        machine = self.facts.machine
+        if machine is None or not machine.complete:
+            return bool(self.facts.reaches(node))
+        module = self.facts.module_of(node)
+        for outer in (node, *module.ancestors(node)):
+            if isinstance(outer, ast.stmt):
+                return outer in machine.seen
+        return True
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -169,7 +176,7 @@ class Tracer:
             call = calls[depth - 1]
             if function in self.facts.callees(call):
                 return [At(v, calls[: depth - 1]) for v in argument(call, function, parameter)]
-        calling = sorted((c for c in self.facts.callers(function) if self.runs(c)), key=_position)
+        calling = sorted((c for c in self.facts.callers(function) if self.runs(c)), key=position)
         return [At(v) for c in calling for v in argument(c, function, parameter)]
 
     # -- attributes and calls --------------------------------------------------------------------
@@ -191,7 +198,7 @@ class Tracer:
         return all(w.statement in module.parents and module.function_of(w.statement) is home for w in writes)
 
     def _call(self, at: At, node: ast.Call, controls: bool, choices: bool) -> list[At]:
-        functions = sorted(self.facts.callees(node), key=_position)
+        functions = sorted(self.facts.callees(node), key=position)
         if functions and len(at.calls) < _DEEPEST and node not in at.calls:
             steps: list[At] = []
             for function in functions:
@@ -230,13 +237,18 @@ class Tracer:
     def _returned(self, function: ast.AST, calls: tuple[ast.Call, ...], controls: bool) -> list[At]:
         steps = []
         module = self.facts.flow.module_of(function)
-        for value in returns(function):
-            if not self.runs(value):
-                continue
+        for value in self._values(function):
             steps.append(At(value, calls))
             if controls and value in module.parents:
                 steps += [At(t, calls) for t in self.tests(module, value)]
         return steps
+
+    def _values(self, function: ast.AST) -> list[ast.AST]:
+        """What a function returns where it runs."""
+        known = self._returns.get(function)
+        if known is None:
+            known = self._returns[function] = [v for v in returns(function) if self.runs(v)]
+        return known
 
     def learned(self, function: ast.AST) -> bool:
         """Tell whether a function is a method of a neural module (its class derives from ``nn.Module``)."""
@@ -318,7 +330,7 @@ def _path(target: ast.AST, name: str) -> list[int] | None:
     return None
 
 
-def _position(node: ast.AST) -> tuple[int, int]:
+def position(node: ast.AST) -> tuple[int, int]:
     """A stable order for sets of nodes."""
     return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
 

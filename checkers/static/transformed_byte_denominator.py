@@ -31,7 +31,7 @@ def check(subject: Subject) -> CheckResult:
     trees = _trees(subject)
     encoding = [(path, tree, call) for path, tree in trees for call in _encodings(tree)]
     if not encoding:
-        return nothing_to_check("no script of the submission tokenizes text; the data set's preparation is not shipped")
+        return nothing_to_check("no script of the submission transforms and tokenizes text")
     counted = {path for path, tree in trees if _counts_original(tree)}
     found = [_finding(path, call) for path, tree, call in encoding if path not in counted and _lossy(tree, call)]
     return examined(len(encoding), f"{len(encoding)} calls that tokenize text", numbered(found))
@@ -45,12 +45,16 @@ def _trees(subject: Subject) -> list[tuple[str, ast.Module]]:
             continue
         try:
             text = subject.submission.text(entry.path)
-            if not any(f".{name}(" in text for name in _ENCODERS):
+            if not (_mentions(text, _ENCODERS) and _mentions(text, _LOSSY)):
                 continue
             out.append((entry.path, ast.parse(text)))
         except (SubmissionError, SyntaxError, ValueError, RecursionError):
             continue
     return out
+
+
+def _mentions(text: str, methods: frozenset[str]) -> bool:
+    return any(f".{name}(" in text for name in methods)
 
 
 def _encodings(tree: ast.Module) -> list[ast.Call]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 
-from checkers.facts import UNKNOWN, Did, Event
+from checkers.facts import UNKNOWN, Did
 from checkers.facts.values import VAL
 from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
 from checkers.static._charges import Charges, charges_of
 from checkers.static._report import finding, numbered, unreadable
-from checkers.static._trace import At
+from checkers.static._trace import At, position
 from checkers.subject import Subject
 
 RULE = "truncated-validation"
@@ -25,16 +25,16 @@ def check(subject: Subject) -> CheckResult:
     charges = charges_of(subject)
     if not charges.roots:
         return nothing_to_check("no validation loss is accumulated in the code that runs")
-    found = [f for e in facts.of(Did.SCORE) if e.bits & VAL for f in _bounded(subject, charges, e)]
+    found = [_finding(subject, at.node, bound) for at, bound in _bounded(charges)]
     return examined(len(charges.roots), f"token slices behind {len(charges.roots)} charges", numbered(found))
 
 
-def _bounded(subject: Subject, charges: Charges, event: Event) -> list[Finding]:
+def _bounded(charges: Charges) -> list[tuple[At, int]]:
     """Slices ``tokens[:n]`` outside every loop, with a constant ``n`` that the whole set exceeds."""
-    if not isinstance(event.node, ast.Call):
-        return []
-    trace = charges.tracer.trace([At(a) for a in event.node.args], charges.neural, most=1500, choices=False)
-    return [_finding(subject, at.node, bound) for at in trace if (bound := _bound(charges, at.node)) is not None]
+    scores = {e.node for e in charges.facts.of(Did.SCORE) if e.bits & VAL and isinstance(e.node, ast.Call)}
+    roots = [At(arg) for node in sorted(scores, key=position) for arg in node.args]  # type: ignore[attr-defined]
+    trace = charges.tracer.trace(roots, charges.neural, choices=False)
+    return [(at, bound) for at in trace if (bound := _bound(charges, at.node)) is not None]
 
 
 def _bound(charges: Charges, node: ast.AST) -> int | None:

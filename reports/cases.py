@@ -10,13 +10,16 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
 WHOLE = 45  # longer files are shown around their marked lines
 AROUND = 8
-_MARK = re.compile(r"#\s*(expect|ok|todo):\s*[\w-]+")
+MOST_FILES = 6  # of a case that is a folder, each with its first lines
+HEAD = 7
+_SHOWN = frozenset({".py", ".json", ".md", ".txt", ".log", ".sh", ".toml"})
+_MARK = re.compile(r"(?:#|<!--)\s*(expect|ok|todo):\s*[\w-]+")
 _LANGUAGES = {".py": "python", ".json": "json", ".c": "c", ".md": "markdown"}
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One example. ``text`` is empty for a folder and for files that are not text."""
+    """One example. The text of a folder is that of its files, each after a line with its name."""
 
     name: str
     path: str
@@ -36,15 +39,26 @@ def cases(slug: str) -> list[Case]:
 
 
 def _case(path: Path) -> Case:
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else _folder(path)
     return Case(
         name=path.stem.partition("_")[2].replace("_", " ") or path.stem,
         path=path.relative_to(ROOT).as_posix(),
         violates=path.name.startswith("violates"),
         text=_excerpt(text),
         language=_LANGUAGES.get(path.suffix, "text"),
-        gaps=len(re.findall(r"#\s*todo:", text)),
+        gaps=len(re.findall(r"(?:#|<!--)\s*todo:", text)),
     )
+
+
+def _folder(path: Path) -> str:
+    files = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in _SHOWN]
+    return "\n".join(_file(p, p.relative_to(path).as_posix()) for p in files[:MOST_FILES])
+
+
+def _file(path: Path, name: str) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").rstrip().split("\n")
+    cut = [*lines[:HEAD], "..."] if len(lines) > HEAD else lines
+    return "\n".join([f"==> {name} <==", *cut])
 
 
 def _excerpt(text: str) -> str:

@@ -112,6 +112,10 @@ class Instruments:
                 if process.poll() is not None or time.monotonic() > deadline - 2:
                     self.problem = "the script did not reach its end under the probes"
                     return
+            error = link.trace().of(Finished, 0)[0][1].error
+            if error:
+                self.problem = f"the script died: {error}"
+                return
             limit = min(deadline - 3, max(began + self._seconds, time.monotonic() + 10))
             ground = self._active(link.trace())
             if ground is None:

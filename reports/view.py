@@ -173,7 +173,8 @@ def _finding_key(pair: tuple[RuleResult, Finding]) -> tuple[int, int, int, int, 
 
 
 def _title(audit: Audit) -> str:
-    name = f"#{audit.pr}" if audit.pr is not None else (audit.folder or audit.label or "submission")
+    folder = (audit.folder or audit.label or "submission").rsplit("/", 1)[-1]
+    name = f"#{audit.pr}" if audit.pr is not None else folder
     return f"{name} at {audit.head[:9]}" if audit.head else name
 
 
@@ -266,7 +267,7 @@ def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, first: 
         message=finding.message,
         spot=_spot(finding, audit),
         related=tuple(_spot(p, audit) for p in finding.related),
-        proof=finding.evidence.summary if finding.evidence.summary != finding.message else "",
+        proof=finding.evidence.summary.removeprefix(finding.message).strip(),
         proof_kind=words.EVIDENCE.get(finding.evidence.kind, finding.evidence.kind),
         facts=tuple(claims.facts(finding.evidence.data)),
         reach=finding.reach,

@@ -1,7 +1,7 @@
 """The view orders and words; everything a reader is told comes from it."""
 
 from msgspec.structs import replace
-from report_samples import sample
+from report_samples import sample, with_text
 
 from reports import claims, excerpt, view, words
 from reports.shape_v1 import Place
@@ -65,6 +65,22 @@ def test_only_a_replay_repeats_a_single_finding():
     items = view.build(sample("fail_run")).items
     assert items[0].rerun.endswith("--replay kraft-3040")
     assert [i.rerun for i in items if i.proof_kind == "read in the code"] == ["", ""]
+
+
+def test_evidence_does_not_repeat_the_message():
+    audit = with_text("The key holds the target.")
+    (item,) = view.build(audit).items
+    assert (item.message, item.proof) == ("The key holds the target.", ".")
+
+
+def test_remarks_stand_apart():
+    audit = sample("fail_run")
+    rules = tuple(
+        replace(r, findings=tuple(replace(f, strength="remark") for f in r.findings)) for r in audit.rules
+    )
+    shown = view.build(replace(audit, rules=rules))
+    assert shown.items == ()
+    assert len(shown.remarks) == 5
 
 
 def test_long_lines_are_cut_around_the_column():

@@ -68,6 +68,22 @@ class HashedNgram:
             mixed[rows] = (counted + self.strength * mixed[rows]) / (context[rows] + self.strength)
         return mixed
 
+    def vocabulary(
+        self, tokens: npt.NDArray[np.int64], base: npt.NDArray[np.float64], place: int
+    ) -> npt.NDArray[np.float64]:
+        """Return what each of the V tokens would be charged at ``place`` as if it were the target.
+
+        ``base`` (V,) is the distribution below; the sum of the result is Z, which a code keeps at 1.
+        """
+        mixed = base.astype(np.float64).copy()
+        candidates = np.arange(len(base))
+        for k, (context_cell, target_cell) in enumerate(self.keys(tokens, place, place + 1, candidates)):
+            context = self.context_counts[k][context_cell[0]]
+            if context:
+                counted = np.minimum(self.target_counts[k][target_cell], context)
+                mixed = (counted + self.strength * mixed) / (context + self.strength)
+        return mixed
+
     def update(self, tokens: npt.NDArray[np.int64], start: int, stop: int) -> None:
         """Count tokens[start:stop]."""
         one = np.uint32(1)

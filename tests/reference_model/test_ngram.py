@@ -92,8 +92,9 @@ def test_hashed_vocabulary_sum_exceeds_one():
     mixer = HashedNgram(8, 2**10, 4.0)
     mixer.update(tokens, 1, 19_000)
     base = np.full(1, 1 / 64)
-    total = sum(mixer.score(tokens, base, 19_000, np.array([v]))[0] for v in range(64))
-    assert total > 5
+    each = [mixer.score(tokens, base, 19_000, np.array([v]))[0] for v in range(64)]
+    assert sum(each) > 5
+    assert mixer.vocabulary(tokens, np.full(64, 1 / 64), 19_000) == pytest.approx(each)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.floats(0.1, 2), st.floats(0.5, 8))

@@ -36,7 +36,9 @@ class Store:
         return not self.data & TOKEN and bool((self.control | self.data) & FLAG)
 
 
-def stores(function: ast.AST, is_token: Callable[[ast.Subscript], bool], is_stream: Callable[[ast.AST], bool]) -> list[Store]:
+def stores(
+    function: ast.AST, is_token: Callable[[ast.Subscript], bool], is_stream: Callable[[ast.AST], bool]
+) -> list[Store]:
     """The stores of every loop over tokens in a function.
 
     ``is_token`` tells of a subscript, and ``is_stream`` of an iterated expression, whether it holds the
@@ -198,7 +200,9 @@ class _Step:
             return FLAG if _union(self._of(c) for c in ast.iter_child_nodes(node)) else 0
         if isinstance(node, ast.Call):
             return self._call(node)
-        return _union(self._of(c) for c in ast.iter_child_nodes(node) if isinstance(c, (ast.expr, ast.keyword)))
+        return _union(
+            self._of(c) for c in ast.iter_child_nodes(node) if isinstance(c, (ast.expr, ast.keyword))
+        )
 
     def _subscript(self, node: ast.Subscript) -> int:
         if self._at_position(node.slice) and self.is_token(node):
@@ -256,7 +260,9 @@ def _only_leaves(body: list[ast.stmt]) -> bool:
 def _fails(body: list[ast.stmt]) -> bool:
     """Whether a block ends the whole function in an error, after which nothing is charged."""
     last = body[-1]
-    return isinstance(last, ast.Raise) or (isinstance(last, ast.Return) and not isinstance(last.value, ast.Name))
+    return isinstance(last, ast.Raise) or (
+        isinstance(last, ast.Return) and not isinstance(last.value, ast.Name)
+    )
 
 
 def _is_guard(test: ast.AST) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import builtins
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from checkers.facts import Facts, Module
 from checkers.static._charges import Charges, charges_of
-from checkers.static._sample_library import OPAQUE, Cannot, Opaque, as_table
+from checkers.static._sample_library import OPAQUE, CannotError, Opaque, as_table
 from checkers.static._sample_run import run_builder
 from checkers.static._sample_tokens import COUNT, MARK, PIECES, SPACED_WORD, TELLING, WORD
 from checkers.static._trace import FUNCTIONS, At, position
@@ -106,7 +106,7 @@ def _tables(facts: Facts, function: ast.FunctionDef) -> dict[tuple[ast.FunctionD
     """The tables among a builder's local names, each as one value per sample piece."""
     try:
         local = _evaluated(facts, function)
-    except Cannot:
+    except CannotError:
         return {}
     out = {}
     for name, value in local.items():
@@ -120,7 +120,7 @@ def _evaluated(facts: Facts, function: ast.FunctionDef) -> dict[str, Any]:
     module = facts.module_of(function)
     parameters = {n for n in _tokenizers(module, function) if n.isidentifier()}
 
-    @lru_cache(maxsize=None)
+    @cache
     def from_outside(name: str) -> Any:
         return _global(facts, module, name)
 
@@ -171,7 +171,9 @@ def _identity(module: Module, table: ast.AST) -> Any:
 
 
 def _indexes(node: ast.Subscript) -> bool:
-    return isinstance(node.value, (ast.Name, ast.Attribute)) and not isinstance(node.slice, (ast.Slice, ast.Constant))
+    return isinstance(node.value, (ast.Name, ast.Attribute)) and not isinstance(
+        node.slice, (ast.Slice, ast.Constant)
+    )
 
 
 def _origin(

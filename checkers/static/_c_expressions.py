@@ -11,6 +11,7 @@ import ast
 from typing import TypeVar
 
 from checkers.static._c_tokens import Token, number
+from checkers.static._words import words
 
 _BINARY: dict[str, tuple[int, type[ast.operator]]] = {
     "|": (5, ast.BitOr),
@@ -33,9 +34,9 @@ _COMPARE: dict[str, tuple[int, type[ast.cmpop]]] = {
     ">=": (9, ast.GtE),
 }
 _ASSIGN = {"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="}
-TYPE_WORDS = frozenset(
+TYPE_WORDS = words(
     "void char short int long float double signed unsigned bool size_t ssize_t auto const static inline "
-    "struct union enum volatile register constexpr extern typename uint unsigned".split()
+    "struct union enum volatile register constexpr extern typename uint unsigned"
 )
 N = TypeVar("N", bound=ast.AST)
 _CASTS = {"static_cast", "reinterpret_cast", "const_cast", "dynamic_cast"}
@@ -237,7 +238,12 @@ class ExpressionReader:
         n = 1
         while self.ahead(n).kind == "name" or self.ahead(n).text in ("*", "::", ",", "&"):
             n += 1
-        return n > 1 and self.ahead(n).text == ">" and self.ahead(n + 1).text == "(" and self.is_type(self.ahead(1))
+        return (
+            n > 1
+            and self.ahead(n).text == ">"
+            and self.ahead(n + 1).text == "("
+            and self.is_type(self.ahead(1))
+        )
 
     def listed(self, closing: str) -> list[ast.expr]:
         """Comma-separated expressions up to and including ``closing``."""

@@ -81,7 +81,9 @@ def _function_at(tokens: list[Token], at: int) -> tuple[str, int, int] | None:
     while after < len(tokens) and tokens[after].text in ("const", "noexcept", "override"):
         after += 1
     if after < len(tokens) and tokens[after].text == ":":  # constructor initializers
-        while after < len(tokens) and not (tokens[after].text == "{" and tokens[after - 1].text in (")", "}")):
+        while after < len(tokens) and not (
+            tokens[after].text == "{" and tokens[after - 1].text in (")", "}")
+        ):
             if tokens[after].text in (";", ""):
                 return None
             after += 1
@@ -207,7 +209,12 @@ class _StatementReader(ExpressionReader):
             n += 1
         last = self.ahead(n - 1) if n else self.token
         typed = self.is_type(self.token) or words >= 2
-        return typed and words >= 2 and last.kind == "name" and self.ahead(n).text in ("=", ";", ",", "[", "{", "(")
+        return (
+            typed
+            and words >= 2
+            and last.kind == "name"
+            and self.ahead(n).text in ("=", ";", ",", "[", "{", "(")
+        )
 
     def _angle_end(self, n: int) -> int | None:
         depth = 0
@@ -236,7 +243,12 @@ class _StatementReader(ExpressionReader):
         return out
 
     def _still_type(self) -> bool:
-        return self.token.text in TYPE_WORDS or self.ahead(1).kind == "name" or self.ahead(1).text in ("*", "&", "::", "<") or self.token.text == "::"
+        return (
+            self.token.text in TYPE_WORDS
+            or self.ahead(1).kind == "name"
+            or self.ahead(1).text in ("*", "&", "::", "<")
+            or self.token.text == "::"
+        )
 
     def _declared(self) -> list[ast.stmt]:
         token = self.take()
@@ -274,7 +286,10 @@ class _StatementReader(ExpressionReader):
         line = self.take("while").line
         effects, test = self._condition()
         body = self.block()
-        return [*effects, at_line(ast.While(test=test, body=[*body, *effects] or [ast.Pass()], orelse=[]), line)]
+        return [
+            *effects,
+            at_line(ast.While(test=test, body=[*body, *effects] or [ast.Pass()], orelse=[]), line),
+        ]
 
     def _do(self) -> list[ast.stmt]:
         line = self.take("do").line
@@ -302,7 +317,9 @@ class _StatementReader(ExpressionReader):
         self.take("(")
         if (ranged := self._range_for(line)) is not None:
             return ranged
-        before = [] if self.accept(";") else (self._declaration() if self._declares() else self._expressions(";"))
+        before = (
+            [] if self.accept(";") else (self._declaration() if self._declares() else self._expressions(";"))
+        )
         self.effects = []
         test = at_line(ast.Constant(value=True), line) if self.token.text == ";" else self.expression()
         self.take(";")

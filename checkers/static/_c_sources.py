@@ -66,7 +66,8 @@ def _compiles(facts: Facts) -> bool:
 
 def _literals(tree: ast.AST) -> list[ast.Constant]:
     return [
-        n for n in ast.walk(tree)
+        n
+        for n in ast.walk(tree)
         if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) > 200 and "{" in n.value
     ]
 

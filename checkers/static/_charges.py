@@ -10,6 +10,7 @@ from checkers.facts import UNKNOWN, Did, Event, Facts, Runs
 from checkers.facts.values import VAL, Mapping
 from checkers.static._mixing import Mix, mix_of
 from checkers.static._trace import At, Part, Trace, Tracer
+from checkers.static._words import words
 from checkers.subject import Subject
 
 _LOOKUPS = frozenset({"get", "gather", "take", "index_select", "take_along_axis", "take_along_dim"})
@@ -204,11 +205,11 @@ def target_argument(node: ast.AST) -> ast.AST | None:
     return node.args[place] if place is not None and len(node.args) > place else None
 
 
-VIEWS = frozenset(
+VIEWS = words(
     "reshape view flatten unsqueeze squeeze to cpu cuda numpy long int float double astype contiguous clone detach "
     "tolist copy expand expand_as repeat type ravel item transpose t permute clamp clip clamp_min clamp_ "
     "from_numpy tensor as_tensor asarray array ascontiguousarray uint64 int64 int32 uint32 uint16 intp stack cat "
-    "concatenate index_select narrow non_blocking pin_memory".split()
+    "concatenate index_select narrow non_blocking pin_memory"
 )
 
 
@@ -255,4 +256,3 @@ def _ahead(index: ast.AST | None) -> bool:
         return isinstance(index.value, int) and index.value >= 1 and not isinstance(index.value, bool)
     added = isinstance(index, ast.BinOp) and isinstance(index.op, ast.Add)
     return added and any(isinstance(p, ast.Constant) and p.value == 1 for p in (index.left, index.right))
-

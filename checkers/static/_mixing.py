@@ -6,10 +6,11 @@ import ast
 from dataclasses import dataclass
 
 from checkers.static._trace import At, Part, Tracer
+from checkers.static._words import words
 
-_CASTS = frozenset(
+_CASTS = words(
     "astype to long int int64 int32 uint64 uint32 intp reshape view flatten ravel unsqueeze squeeze contiguous clone "
-    "cpu cuda numpy expand item copy detach type asarray ascontiguousarray as_tensor from_numpy".split()
+    "cpu cuda numpy expand item copy detach type asarray ascontiguousarray as_tensor from_numpy"
 )
 _MIXERS = {
     "bitwise_xor": "xor",

@@ -24,7 +24,9 @@ class Ratio:
     def keyed_by_more(self) -> list[Lookup]:
         """Hashed reads above the line at another key than any below: the key of a joint count."""
         keys = {frozenset(_nodes(read)) for read in self.below}
-        return [r for r in self.above if r.hashed and self.below and not any(_nodes(r) <= key for key in keys)]
+        return [
+            r for r in self.above if r.hashed and self.below and not any(_nodes(r) <= key for key in keys)
+        ]
 
 
 def _nodes(read: Lookup) -> set[ast.AST]:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from checkers.static._sample_tokens import COUNT, PIECES, SampleTokenizer
+from checkers.static._words import words
 
 
-class Cannot(Exception):
+class CannotError(Exception):
     """The builder could not be evaluated; the message says why."""
 
 
@@ -64,14 +65,20 @@ def as_table(value: Any) -> Table | None:
     return None
 
 
-_TEXT_METHODS = frozenset(
+_TEXT_METHODS = words(
     "startswith endswith encode decode replace strip lstrip rstrip lower upper casefold removeprefix removesuffix "
-    "isspace isalpha isdigit isalnum isupper islower hex join split count find index title swapcase".split()
+    "isspace isalpha isdigit isalnum isupper islower hex join split count find index title swapcase"
 )
-_LIST_METHODS = frozenset("append extend insert pop index count copy".split())
-_DICT_METHODS = frozenset("get items keys values setdefault update".split())
-_SET_METHODS = frozenset("add update discard".split())
-_ALLOWED = {str: _TEXT_METHODS, bytes: _TEXT_METHODS, list: _LIST_METHODS, dict: _DICT_METHODS, set: _SET_METHODS}
+_LIST_METHODS = words("append extend insert pop index count copy")
+_DICT_METHODS = words("get items keys values setdefault update")
+_SET_METHODS = words("add update discard")
+_ALLOWED = {
+    str: _TEXT_METHODS,
+    bytes: _TEXT_METHODS,
+    list: _LIST_METHODS,
+    dict: _DICT_METHODS,
+    set: _SET_METHODS,
+}
 
 
 def call_method(receiver: Any, name: str, args: list[Any]) -> Any:
@@ -142,7 +149,9 @@ def _range(*args: Any) -> Any:
 
 def _known(function: Callable[..., Any]) -> Callable[..., Any]:
     def apply(*args: Any) -> Any:
-        return OPAQUE if any(isinstance(a, (Opaque, Table, SampleTokenizer)) for a in args) else function(*args)
+        return (
+            OPAQUE if any(isinstance(a, (Opaque, Table, SampleTokenizer)) for a in args) else function(*args)
+        )
 
     return apply
 
@@ -194,12 +203,19 @@ def call_builtin(name: str, args: list[Any]) -> Any:
         return OPAQUE
 
 
-_FILLED: dict[str, Any] = {"zeros": 0, "zeros_like": 0, "empty": 0, "ones": 1, "ones_like": 1, "empty_like": 0}
-_CASTS = frozenset(
+_FILLED: dict[str, Any] = {
+    "zeros": 0,
+    "zeros_like": 0,
+    "empty": 0,
+    "ones": 1,
+    "ones_like": 1,
+    "empty_like": 0,
+}
+_CASTS = words(
     "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 bool_ tensor array asarray as_tensor "
-    "from_numpy ascontiguousarray IntTensor LongTensor ShortTensor".split()
+    "from_numpy ascontiguousarray IntTensor LongTensor ShortTensor"
 )
-_TOKENIZERS = frozenset("SentencePieceProcessor AutoTokenizer from_pretrained from_file Tokenizer".split())
+_TOKENIZERS = words("SentencePieceProcessor AutoTokenizer from_pretrained from_file Tokenizer")
 
 
 def call_library(name: str, args: list[Any], keywords: dict[str, Any]) -> Any:

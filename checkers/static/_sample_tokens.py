@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from checkers.static._words import words
+
 MARK = "\u2581"
 
 
@@ -73,12 +75,20 @@ def _text(i: Any) -> Any:
     return [PIECES[int(k)].text for k in i] if isinstance(i, (list, tuple)) else PIECES[int(i)].text
 
 
-_COUNTING = ("vocab_size", "get_piece_size", "piece_size", "getpiecesize", "get_vocab_size", "vocabsize", "__len__")
+_COUNTING = (
+    "vocab_size",
+    "get_piece_size",
+    "piece_size",
+    "getpiecesize",
+    "get_vocab_size",
+    "vocabsize",
+    "__len__",
+)
 _ANSWERS: dict[str, Callable[..., Any]] = {
     **{name: lambda *_: COUNT for name in _COUNTING},
-    **{name: _text for name in ("id_to_piece", "idtopiece", "id_to_token", "convert_ids_to_tokens")},
-    **{name: _find for name in ("piece_to_id", "piecetoid", "token_to_id", "convert_tokens_to_ids")},
-    **{name: _decode for name in ("decode", "decode_ids", "decodeids", "decode_pieces")},
+    **dict.fromkeys(("id_to_piece", "idtopiece", "id_to_token", "convert_ids_to_tokens"), _text),
+    **dict.fromkeys(("piece_to_id", "piecetoid", "token_to_id", "convert_tokens_to_ids"), _find),
+    **dict.fromkeys(("decode", "decode_ids", "decodeids", "decode_pieces"), _decode),
     "is_byte": _kind("byte"),
     "isbyte": _kind("byte"),
     "is_control": _kind("control"),
@@ -94,9 +104,9 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "load": lambda *_: True,
 }
 # Methods that only a tokenizer has: a value on which one is called is a tokenizer.
-TELLING = frozenset(
+TELLING = words(
     "id_to_piece IdToPiece piece_to_id PieceToId is_byte IsByte is_control IsControl is_unknown is_unused "
-    "id_to_token GetPieceSize get_piece_size convert_ids_to_tokens".split()
+    "id_to_token GetPieceSize get_piece_size convert_ids_to_tokens"
 )
 
 

@@ -59,7 +59,12 @@ def _table(subject: Subject, path: str) -> ShippedTable | None:
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, SubmissionError):
         return None
     for array in arrays:
-        if array.ndim == 1 and array.dtype.kind in "iu" and 200 <= len(array) <= 200_000 and array.max() < 1000:
+        if (
+            array.ndim == 1
+            and array.dtype.kind in "iu"
+            and 200 <= len(array) <= 200_000
+            and array.max() < 1000
+        ):
             return ShippedTable(path, *_run_of_threes(array))
     return None
 

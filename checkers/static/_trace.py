@@ -15,14 +15,10 @@ from dataclasses import dataclass, field
 
 from checkers.facts import UNKNOWN, Binding, Facts, Module, Scope, arguments
 from checkers.facts.flow import returns
+from checkers.static._writes import FUNCTIONS, Part, Write, collect_attributes, collect_writes
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 MOST = 6000  # places in one trace
 _DEEPEST = 8  # calls inside calls
-_CHANGERS = frozenset(
-    "append extend add update insert appendleft copy_ add_ sub_ mul_ div_ fill_ masked_fill_ scatter_ scatter_add_ "
-    "index_add_ index_copy_ index_put_ put setdefault sum_ clamp_ copyto put_along_axis at".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +27,6 @@ class At:
 
     node: ast.AST
     calls: tuple[ast.Call, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """``name[index] = value`` or ``name.method(value)``, at ``statement``."""
-
-    statement: ast.AST
-    value: ast.AST
-    index: ast.AST | None = None
 
 
 @dataclass
@@ -85,7 +72,7 @@ class Tracer:
         Without ``choices``, what only selects among values is left out: indices, masks, comparisons.
         With ``controls``, the tests of enclosing branches are followed too.
         """
-        found = Trace({root: None for root in roots})
+        found = Trace(dict.fromkeys(roots))
         queue = deque(found.came_from)
         while queue:
             if len(found.came_from) > most:
@@ -141,7 +128,10 @@ class Tracer:
             passed = self.passed(scope.node, node.id, at.calls)
         else:
             passed = []
-        values = [*self._bound(module, scope, bindings, node.id), *self._writes_to(module, scope, node.id, choices)]
+        values = [
+            *self._bound(module, scope, bindings, node.id),
+            *self._writes_to(module, scope, node.id, choices),
+        ]
         steps = [At(value, at.calls) for _, value in values]
         if controls:
             steps += [At(test, at.calls) for owner, _ in values for test in self.tests(module, owner)]
@@ -162,7 +152,7 @@ class Tracer:
         self, module: Module, scope: Scope, name: str, choices: bool
     ) -> list[tuple[ast.AST, ast.AST]]:
         if scope.node not in self._written:
-            self._written[scope.node] = _collect_writes(scope.node)
+            self._written[scope.node] = collect_writes(scope.node)
         out: list[tuple[ast.AST, ast.AST]] = []
         for write in self._written[scope.node].get(name, ()):
             if self.runs(write.statement):
@@ -183,7 +173,7 @@ class Tracer:
 
     def _attribute(self, at: At, node: ast.Attribute, choices: bool) -> list[At]:
         if self._stored is None:
-            self._stored = _collect_attributes(self.facts.modules)
+            self._stored = collect_attributes(self.facts.modules)
         writes = [w for w in self._stored.get(node.attr, ()) if self.runs(w.statement)]
         if not writes:
             return [At(node.value, at.calls)]
@@ -230,7 +220,13 @@ class Tracer:
         if name == "enumerate":
             return [At(call.args[0], at.calls)] if place and call.args else []
         if name in ("items", "append", "list", "reversed", "sorted", "tuple"):
-            receiver = call.func.value if isinstance(call.func, ast.Attribute) else call.args[0] if call.args else call
+            receiver = (
+                call.func.value
+                if isinstance(call.func, ast.Attribute)
+                else call.args[0]
+                if call.args
+                else call
+            )
             return [At(receiver, at.calls)] if name == "items" else [At(Part(receiver, place), at.calls)]
         return [At(call, at.calls)]
 
@@ -287,22 +283,6 @@ class Tracer:
         return found
 
 
-class Part(ast.expr):
-    """One element of the tuple that an expression evaluates to."""
-
-    def __init__(self, whole: ast.AST, place: int) -> None:
-        super().__init__()
-        self.whole = whole
-        self.place = place
-        ast.copy_location(self, whole)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Part) and other.whole is self.whole and other.place == self.place
-
-    def __hash__(self) -> int:
-        return hash((id(self.whole), self.place))
-
-
 def _bound_part(binding: Binding, name: str) -> ast.AST:
     """The bound value, narrowed to the element that an unpacking gives the name."""
     value = binding.value
@@ -344,7 +324,7 @@ def argument(call: ast.Call, function: ast.AST, parameter: str) -> list[ast.AST]
             return [keyword.value]
     names = [a.arg for a in arguments(function)]
     place = names.index(parameter) if parameter in names else -1
-    if isinstance(call.func, ast.Attribute) and names[:1] in (["self"], ["cls"]) or names[:1] == ["self"]:
+    if (isinstance(call.func, ast.Attribute) and names[:1] in (["self"], ["cls"])) or names[:1] == ["self"]:
         place -= 1
     plain = [a for a in call.args if not isinstance(a, ast.Starred)]
     if 0 <= place < len(plain):
@@ -353,8 +333,12 @@ def argument(call: ast.Call, function: ast.AST, parameter: str) -> list[ast.AST]
         return [a.value for a in call.args if isinstance(a, ast.Starred)]
     spec = function.args
     positional = [*spec.posonlyargs, *spec.args]
-    defaults = dict(zip([a.arg for a in positional[len(positional) - len(spec.defaults) :]], spec.defaults, strict=True))
-    defaults.update({a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d is not None})
+    defaults = dict(
+        zip([a.arg for a in positional[len(positional) - len(spec.defaults) :]], spec.defaults, strict=True)
+    )
+    defaults.update(
+        {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d is not None}
+    )
     return [defaults[parameter]] if parameter in defaults else []
 
 
@@ -370,87 +354,3 @@ def _without_choice(node: ast.AST) -> list[ast.AST] | None:
     if isinstance(node, ast.Compare):
         return []
     return None
-
-
-def root_name(node: ast.AST) -> ast.AST:
-    """The name or attribute that a chain of subscripts, views and ``.at`` starts from."""
-    while True:
-        if isinstance(node, (ast.Subscript, ast.Starred)):
-            node = node.value
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            node = node.func.value
-        elif isinstance(node, ast.Attribute) and node.attr in ("data", "T", "flat"):
-            node = node.value
-        else:
-            return node
-
-
-def _collect_writes(scope: ast.AST) -> dict[str, list[Write]]:
-    """In-place writes to local names, by name."""
-    writes: dict[str, list[Write]] = {}
-    for statement in own_statements(scope):
-        for target, write in _writes_of(statement):
-            if isinstance(target, ast.Name):
-                writes.setdefault(target.id, []).append(write)
-    return writes
-
-
-def _collect_attributes(modules: Iterable[Module]) -> dict[str, list[Write]]:
-    """Assignments and in-place writes to attributes, by attribute name."""
-    writes: dict[str, list[Write]] = {}
-    for module in modules:
-        for node in module.parents:
-            if not isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr)):
-                continue
-            for target, write in (*_plain_stores(node), *_writes_of(node)):
-                if isinstance(target, ast.Attribute):
-                    writes.setdefault(target.attr, []).append(write)
-    return writes
-
-
-def _plain_stores(node: ast.stmt) -> list[tuple[ast.AST, Write]]:
-    if isinstance(node, ast.Assign):
-        out: list[tuple[ast.AST, Write]] = []
-        for target in node.targets:
-            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                out += [(t, Write(node, v)) for t, v in zip(target.elts, node.value.elts, strict=False)]
-            elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Call):
-                out += [(t, Write(node, Part(node.value, i))) for i, t in enumerate(target.elts)]
-            else:
-                out.append((target, Write(node, node.value)))
-        return out
-    if isinstance(node, (ast.AugAssign, ast.AnnAssign)) and node.value is not None:
-        return [(node.target, Write(node, node.value))]
-    return []
-
-
-def _writes_of(node: ast.AST) -> list[tuple[ast.AST, Write]]:
-    """The in-place writes of one statement as (root, write)."""
-    if isinstance(node, (ast.Assign, ast.AugAssign)):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return [
-            (root_name(t), Write(node, node.value, t.slice)) for t in targets if isinstance(t, ast.Subscript)
-        ]
-    call = node.value if isinstance(node, ast.Expr) else None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
-        return []
-    name, values = call.func.attr, [*call.args, *(k.value for k in call.keywords)]
-    if name not in _CHANGERS and not name.endswith("_"):
-        return []
-    into: ast.AST = call.func.value
-    if name in ("at", "copyto", "put", "put_along_axis") and values:  # numpy.add.at(table, keys, values)
-        into, values = values[0], values[1:]
-    return [(root_name(into), Write(node, v)) for v in values]
-
-
-def own_statements(scope: ast.AST) -> Iterator[ast.stmt]:
-    """The statements of a function or module, not those of functions and classes inside it."""
-    stack: list[ast.AST] = list(getattr(scope, "body", []) if not isinstance(scope, ast.Lambda) else [])
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            continue
-        if isinstance(node, ast.stmt):
-            yield node
-        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-            stack.extend(getattr(node, name, ()) or ())

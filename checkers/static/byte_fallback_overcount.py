@@ -43,7 +43,9 @@ def _built(subject: Subject, counting: Counting) -> Finding | None:
     if not wrong:
         return None
     piece = PIECES[wrong[-1]]
-    message = f"The byte token {piece.text!r} stands for 1 byte and is counted as {counting.total(wrong[-1])}."
+    message = (
+        f"The byte token {piece.text!r} stands for 1 byte and is counted as {counting.total(wrong[-1])}."
+    )
     related = [subject.facts.place(counting.builder, "the table is built here")]
     return finding(
         subject.facts,
@@ -67,4 +69,6 @@ def _shipped(table: ShippedTable) -> Finding | None:
     )
     where = Location(path=table.path, caption="the shipped table")
     evidence = Evidence(Kind.DOCUMENT, message, {"tokens": table.replaced, "first": table.first})
-    return Finding(RULE, message, where, evidence, Strength.CONVICTS, 0.95, reach="the table is part of the submission")
+    return Finding(
+        RULE, message, where, evidence, Strength.CONVICTS, 0.95, reach="the table is part of the submission"
+    )

@@ -30,13 +30,17 @@ def check(subject: Subject) -> CheckResult:
         return nothing_to_check("no validation loss is accumulated in the code that runs")
     found = [_finding(subject, at) for at in _spreads(charges)]
     native = c_functions(subject)
-    found += [f for call in _native_calls(charges, native) if (f := _native(subject, call, native)) is not None]
+    found += [
+        f for call in _native_calls(charges, native) if (f := _native(subject, call, native)) is not None
+    ]
     looked_at = f"{len(charges.roots)} charges, {len(native)} C functions"
     return examined(len(charges.roots), looked_at, numbered(found))
 
 
 def _finding(subject: Subject, at: At) -> Finding:
-    return finding(subject.facts, RULE, at.node, _MESSAGE, caption="spread over the bytes here", confidence=0.95)
+    return finding(
+        subject.facts, RULE, at.node, _MESSAGE, caption="spread over the bytes here", confidence=0.95
+    )
 
 
 def _spreads(charges: Charges) -> list[At]:

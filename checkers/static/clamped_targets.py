@@ -15,9 +15,13 @@ from checkers.subject import Subject
 from harness.submission import SubmissionError
 
 RULE = "clamped-targets"
-_CLAMPS = frozenset({"clamp", "clamp_", "clamp_max", "clamp_max_", "clip", "clip_", "minimum", "remainder", "fmod"})
+_CLAMPS = frozenset(
+    {"clamp", "clamp_", "clamp_max", "clamp_max_", "clip", "clip_", "minimum", "remainder", "fmod"}
+)
 _OURS = re.compile(r"(?<!tokenizer )\bvocab_size\s*[=:]\s*(\d{3,6})", re.IGNORECASE)
-_THEIRS = re.compile(r"tokenizer[ _]vocab(?:_size)?\s*[=:]\s*(\d{3,6})|fineweb10B_sp(\d{3,5})\b", re.IGNORECASE)
+_THEIRS = re.compile(
+    r"tokenizer[ _]vocab(?:_size)?\s*[=:]\s*(\d{3,6})|fineweb10B_sp(\d{3,5})\b", re.IGNORECASE
+)
 _HEAD = 20_000  # characters at the start of a log, where settings are printed
 
 
@@ -46,11 +50,18 @@ def _clamps_above(node: ast.AST) -> bool:
     """A clamp with an upper end, or a modulus; a clamp from below alone changes no token."""
     if isinstance(node, ast.BinOp):
         return isinstance(node.op, ast.Mod)
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in _CLAMPS:
+    if (
+        not isinstance(node, ast.Call)
+        or not isinstance(node.func, ast.Attribute)
+        or node.func.attr not in _CLAMPS
+    ):
         return False
     named = {k.arg for k in node.keywords}
-    return "max" in named or len(node.args) >= 2 or node.func.attr in ("clamp_max", "clamp_max_", "remainder", "fmod")
-
+    return (
+        "max" in named
+        or len(node.args) >= 2
+        or node.func.attr in ("clamp_max", "clamp_max_", "remainder", "fmod")
+    )
 
 
 def _finding(subject: Subject, event: Event, node: ast.AST) -> Finding:

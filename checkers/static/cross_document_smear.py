@@ -12,7 +12,15 @@ from checkers.static._trace import At, Tracer
 from checkers.subject import Subject
 
 RULE = "cross-document-smear"
-_KEEPS_APART = ("cu_seqlens", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "block_mask", "seq_idx", "document_ids")
+_KEEPS_APART = (
+    "cu_seqlens",
+    "cu_seqlens_q",
+    "cu_seqlens_k",
+    "max_seqlen_q",
+    "block_mask",
+    "seq_idx",
+    "document_ids",
+)
 
 
 def check(subject: Subject) -> CheckResult:
@@ -51,7 +59,12 @@ def _is_smear(node: ast.AST) -> bool:
 def _shifted(node: ast.AST) -> str | None:
     """The name in ``name[:, 1:]``."""
     last = _sequence_slice(node)
-    if last is None or last.upper is not None or not isinstance(last.lower, ast.Constant) or last.lower.value != 1:
+    if (
+        last is None
+        or last.upper is not None
+        or not isinstance(last.lower, ast.Constant)
+        or last.lower.value != 1
+    ):
         return None
     return ast.unparse(node.value) if isinstance(node, ast.Subscript) else None
 
@@ -65,7 +78,11 @@ def _previous(node: ast.Subscript) -> str | None:
 
 
 def _sequence_slice(node: ast.AST) -> ast.Slice | None:
-    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Tuple) or len(node.slice.elts) < 2:
+    if (
+        not isinstance(node, ast.Subscript)
+        or not isinstance(node.slice, ast.Tuple)
+        or len(node.slice.elts) < 2
+    ):
         return None
     part = node.slice.elts[1]
     return part if isinstance(part, ast.Slice) else None
@@ -73,9 +90,15 @@ def _sequence_slice(node: ast.AST) -> ast.Slice | None:
 
 def _masked(facts: Facts, tracer: Tracer, node: ast.BinOp) -> bool:
     """Whether the gate is multiplied by something that compares the current tokens with a document's start."""
-    trace = tracer.trace([At(node.right)], lambda at: bool(facts.callees(at.node)) if isinstance(at.node, ast.Call) else False, most=200)
+    trace = tracer.trace(
+        [At(node.right)],
+        lambda at: bool(facts.callees(at.node)) if isinstance(at.node, ast.Call) else False,
+        most=200,
+    )
     for at in trace:
-        if isinstance(at.node, ast.Compare) and any(isinstance(op, (ast.Eq, ast.NotEq)) for op in at.node.ops):
+        if isinstance(at.node, ast.Compare) and any(
+            isinstance(op, (ast.Eq, ast.NotEq)) for op in at.node.ops
+        ):
             return True
         if call_name(at.node) in ("ne", "eq", "not_equal", "equal", "isin", "masked_fill"):
             return True
@@ -95,7 +118,9 @@ def _keeps_documents_apart(facts: Facts) -> bool:
 
 def _finding(facts: Facts, node: ast.BinOp, apart: bool) -> Finding:
     message = "The previous position is mixed in without regard to where documents begin" + (
-        ", while attention in the same model keeps documents apart." if apart else "; nothing else here keeps them apart."
+        ", while attention in the same model keeps documents apart."
+        if apart
+        else "; nothing else here keeps them apart."
     )
     strength = Strength.SUSPECT if apart else Strength.REMARK
     return finding(facts, RULE, node, message, caption="mixed here", confidence=0.8, strength=strength)

@@ -21,7 +21,9 @@ def check(subject: Subject) -> CheckResult:
         return nothing_to_check("the code that runs builds no byte table from a tokenizer")
     found = countings(subject)
     if not found:
-        return cannot_tell(f"{len(made)} table builders run, but none could be evaluated and linked to its use")
+        return cannot_tell(
+            f"{len(made)} table builders run, but none could be evaluated and linked to its use"
+        )
     return examined(len(found), f"{len(found)} byte tables in use", numbered(_findings(subject, found)))
 
 
@@ -46,5 +48,12 @@ def _finding(subject: Subject, counting: Counting) -> Finding:
         related.append(facts.place(counting.space_node, "the space is added here"))
     data = {"piece": piece.text, "bytes": piece.size, "table": size, "counted": total}
     return finding(
-        facts, RULE, counting.node, message, caption="counted here", related=related, confidence=0.97, data=data
+        facts,
+        RULE,
+        counting.node,
+        message,
+        caption="counted here",
+        related=related,
+        confidence=0.97,
+        data=data,
     )

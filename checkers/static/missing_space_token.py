@@ -33,7 +33,15 @@ def _finding(vocabulary: ShippedVocabulary) -> Finding:
         "bytes and counted as three."
     )
     where = Location(path=vocabulary.path, caption="the shipped vocabulary")
-    evidence = Evidence(Kind.DOCUMENT, message, {"pieces": len(vocabulary.pieces), "marked": vocabulary.marked})
+    evidence = Evidence(
+        Kind.DOCUMENT, message, {"pieces": len(vocabulary.pieces), "marked": vocabulary.marked}
+    )
     return Finding(
-        RULE, message, where, evidence, Strength.CONVICTS, 0.95, reach="the tokenizer is part of the submission"
+        RULE,
+        message,
+        where,
+        evidence,
+        Strength.CONVICTS,
+        0.95,
+        reach="the tokenizer is part of the submission",
     )

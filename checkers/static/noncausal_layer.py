@@ -112,17 +112,27 @@ def _steps(function: ast.AST, names: list[str]) -> bool:
     copies = {
         n.targets[0].id
         for n in ast.walk(function)
-        if isinstance(n, ast.Assign) and isinstance(n.value, ast.Name) and n.value.id in names
+        if isinstance(n, ast.Assign)
+        and isinstance(n.value, ast.Name)
+        and n.value.id in names
         and isinstance(n.targets[0], ast.Name)
     }
     for loop in ast.walk(function):
         if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
             continue
         stepped = {
-            t.id for n in ast.walk(loop) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)
+            t.id
+            for n in ast.walk(loop)
+            if isinstance(n, ast.Assign)
+            for t in n.targets
+            if isinstance(t, ast.Name)
         }
-        along = any(isinstance(n, ast.Name) and n.id == loop.target.id for s in ast.walk(loop)
-                    if isinstance(s, ast.Subscript) for n in ast.walk(s.slice))
+        along = any(
+            isinstance(n, ast.Name) and n.id == loop.target.id
+            for s in ast.walk(loop)
+            if isinstance(s, ast.Subscript)
+            for n in ast.walk(s.slice)
+        )
         if along and stepped & copies:
             return True
     return False
@@ -134,5 +144,3 @@ def _carried(facts: Facts, call: ast.Call) -> Finding:
         "on, every position has seen all later ones."
     )
     return finding(facts, RULE, call, message, caption="handed on here", confidence=0.9)
-
-

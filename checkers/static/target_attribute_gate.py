@@ -65,7 +65,13 @@ def _finding(subject: Subject, store: Store) -> Finding:
     facts = subject.facts
     related = [facts.place(store.test, "the flag is tested here")] if store.test is not None else []
     return finding(
-        facts, RULE, store.node, _MESSAGE, caption="written for the position", related=related, confidence=0.92
+        facts,
+        RULE,
+        store.node,
+        _MESSAGE,
+        caption="written for the position",
+        related=related,
+        confidence=0.92,
     )
 
 
@@ -76,12 +82,16 @@ def _native_calls(facts: Facts, native: dict[str, CFunction]) -> list[ast.Call]:
     return [c for c in calls if facts.reaches(c)]
 
 
-def _native(subject: Subject, charges: Charges, call: ast.Call, native: dict[str, CFunction]) -> list[Finding]:
+def _native(
+    subject: Subject, charges: Charges, call: ast.Call, native: dict[str, CFunction]
+) -> list[Finding]:
     """The gated outputs of one C function that come back to Python and reach a charge."""
     target = called(call, native)
     assert target is not None
     inner, renamed = _forwarded(target, native)
-    gated = sorted({s.name for s in stores(inner.function, _token_like(inner.function), lambda n: False) if s.gated})
+    gated = sorted(
+        {s.name for s in stores(inner.function, _token_like(inner.function), lambda n: False) if s.gated}
+    )
     names = [a.arg for a in target.function.args.args]
     passed = dict(zip(names, call.args, strict=False))
     found = []

@@ -26,7 +26,9 @@ def check(subject: Subject) -> CheckResult:
         return nothing_to_check("no validation loss is accumulated in the code that runs")
     found = [_finding(subject, read) for read in target_keyed(charges)]
     reads = len([r for r in charges.lookups if r.hashed])
-    return examined(len(charges.roots), f"{len(charges.roots)} charges, {reads} hashed reads", numbered(found))
+    return examined(
+        len(charges.roots), f"{len(charges.roots)} charges, {reads} hashed reads", numbered(found)
+    )
 
 
 def target_keyed(charges: Charges) -> list[Lookup]:

@@ -33,7 +33,9 @@ def check(subject: Subject) -> CheckResult:
     if not encoding:
         return nothing_to_check("no script of the submission transforms and tokenizes text")
     counted = {path for path, tree in trees if _counts_original(tree)}
-    found = [_finding(path, call) for path, tree, call in encoding if path not in counted and _lossy(tree, call)]
+    found = [
+        _finding(path, call) for path, tree, call in encoding if path not in counted and _lossy(tree, call)
+    ]
     return examined(len(encoding), f"{len(encoding)} calls that tokenize text", numbered(found))
 
 
@@ -83,9 +85,13 @@ def _named_lossy(tree: ast.Module, argument: ast.AST) -> bool:
     """The same through one local name in the function around."""
     names = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
     for function in ast.walk(tree):
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and argument in set(ast.walk(function)):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and argument in set(
+            ast.walk(function)
+        ):
             for node in ast.walk(function):
-                if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in names for t in node.targets):
+                if isinstance(node, ast.Assign) and any(
+                    isinstance(t, ast.Name) and t.id in names for t in node.targets
+                ):
                     if any(_is_lossy(n) for n in ast.walk(node.value)):
                         return True
     return False
@@ -104,5 +110,12 @@ def _finding(path: str, call: ast.Call) -> Finding:
     )
     where = Location(path, call.lineno, call.col_offset + 1, call.end_lineno or 0, caption="tokenized here")
     evidence = Evidence(Kind.STATIC, message, {})
-    return Finding(RULE, message, where, evidence, Strength.SUSPECT, 0.7, reach="a script of the record; whether it made the data is not known")
-
+    return Finding(
+        RULE,
+        message,
+        where,
+        evidence,
+        Strength.SUSPECT,
+        0.7,
+        reach="a script of the record; whether it made the data is not known",
+    )

@@ -40,7 +40,11 @@ def _bounded(charges: Charges) -> list[tuple[At, int]]:
 def _bound(charges: Charges, node: ast.AST) -> int | None:
     if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Slice):
         return None
-    if node.slice.upper is None or node.slice.lower is not None or "val" not in charges.facts.sources(node.value):
+    if (
+        node.slice.upper is None
+        or node.slice.lower is not None
+        or "val" not in charges.facts.sources(node.value)
+    ):
         return None
     bound = charges.facts.constant(node.slice.upper)
     if bound is UNKNOWN or not isinstance(bound, int) or isinstance(bound, bool) or not LEAST <= bound < FULL:

@@ -48,7 +48,10 @@ def _normalized_later(charges: Charges, ratio: Ratio) -> bool:
         if name in _NORMALIZERS:
             return True
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and node is not ratio.at.node:
-            if any(is_sum(p.node) for p in charges.tracer.trace([At(node.right, at.calls)], charges.neural, most=200)):
+            if any(
+                is_sum(p.node)
+                for p in charges.tracer.trace([At(node.right, at.calls)], charges.neural, most=200)
+            ):
                 return True
     return False
 
@@ -58,7 +61,9 @@ def _keyed(subject: Subject, read: Lookup) -> Finding:
         "The expert is asked for the target's entry alone, in a hashed table: what it would give the other "
         "tokens is never computed, and the entries that share buckets do not sum to one."
     )
-    return finding(subject.facts, RULE, read.at.node, message, caption="evaluated for the target only", confidence=0.95)
+    return finding(
+        subject.facts, RULE, read.at.node, message, caption="evaluated for the target only", confidence=0.95
+    )
 
 
 def _foreign(subject: Subject, ratio: Ratio) -> Finding:

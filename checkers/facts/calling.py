@@ -320,7 +320,9 @@ def _simple(value: Value) -> bool:
 def _resupplied(value: Value, before: int, inputs: int) -> Value:
     """A remembered result for other inputs: what came from the old ones now comes from the new."""
     refs = tuple(
-        Sequence([_resupplied(i, before, inputs) for i in r.items]) if isinstance(r, Sequence) and r.items else r
+        Sequence([_resupplied(i, before, inputs) for i in r.items])
+        if isinstance(r, Sequence) and r.items
+        else r
         for r in value.refs
         if not isinstance(r, Cell)
     )

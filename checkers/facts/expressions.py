@@ -14,6 +14,7 @@ from checkers.facts.folding import (
     as_text,
     compared,
     folded,
+    index_bits,
     joined_lists,
     mapping_item,
     path_bits,
@@ -222,7 +223,7 @@ class Expressions(State):
                 return Value(base.const[index.const], base.bits)
             except (TypeError, IndexError, ValueError):
                 pass
-        return Value(bits=base.bits | (flat(index) & ~RAW) | self._span(node.slice, base.bits))
+        return Value(bits=base.bits | (index_bits(index) & ~RAW) | self._span(node.slice, base.bits))
 
     def _item(self, base: Value, ref: Any, index: Value, node: ast.Subscript) -> Value:
         if isinstance(ref, Sequence):
@@ -235,7 +236,9 @@ class Expressions(State):
             return self._library_item(ref, index, node)
         if isinstance(ref, Instance) and ref.cls and (found := ref.cls.find("__getitem__")):
             return self.call(self._bind(found[0], found[1], Value(refs=(ref,))), [index], {}, node)
-        bits = base.bits | ref.state | (flat(index) & ~RAW) | self._span(node.slice, base.bits | ref.state)
+        bits = (
+            base.bits | ref.state | (index_bits(index) & ~RAW) | self._span(node.slice, base.bits | ref.state)
+        )
         return Value(bits=bits, refs=(ref,) if isinstance(ref, (Cell, Instance)) else ())
 
     def _library_item(self, ref: Library, index: Value, node: ast.Subscript) -> Value:
@@ -252,11 +255,11 @@ class Expressions(State):
             return ref.items[index.const]
         whole = all_items(ref)
         if isinstance(node.slice, ast.Slice):
-            bits = flat(index) & ~RAW
+            bits = index_bits(index) & ~RAW
             if ref.items is not None and isinstance(index.const, slice):
                 return Value(bits=bits, refs=(Sequence(ref.items[index.const], ref.rest),))
             return Value(bits=bits, refs=(Sequence(None, with_bits(whole, bits)),))
-        return with_bits(whole, flat(index) & ~RAW)
+        return with_bits(whole, index_bits(index) & ~RAW)
 
     def _span(self, index: ast.AST, base: int | None = None) -> int:
         """Bits for ``[a:]`` and ``[:b]``: two slices cut at the same value do not overlap.

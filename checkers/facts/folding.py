@@ -144,6 +144,16 @@ def _hashable(key: Any) -> bool:
     return True
 
 
+def index_bits(index: Value) -> int:
+    """The sources of an index, those of all parts of ``a[i, j]``."""
+    bits = flat(index)
+    for ref in index.refs:
+        if isinstance(ref, Sequence):
+            for item in ref.items or ():
+                bits |= flat(item)
+    return bits
+
+
 def as_text(value: Value) -> tuple[Any, ...]:
     """A value as parts of a formatted string."""
     return value.text or ((str(value.const),) if value.known else (Gap(flat(value)),))

@@ -80,7 +80,7 @@ class Heap(Statements):
         charge = self.charge(target, value)
         if charge:
             value = Value(value.const, value.bits & ~self.iterations | charge, value.refs)
-        bits = flat(value) | (flat(index) & ~RAW) | self._span(target.slice)
+        bits = flat(value) | (self.content(index) & ~RAW) | self._span(target.slice)
         for ref in base.refs:
             old = ref.items.get(index.const) or ref.rest if isinstance(ref, Mapping) and index.known else None
             self.touch(ref, _numeric(old, value))
@@ -187,7 +187,7 @@ class Heap(Statements):
 
     def count(self, node: ast.AST, target: ast.Subscript, before: Value, added: Value) -> None:
         index = self.values.get(target.slice)
-        key = flat(index) if index is not None else 0
+        key = self.content(index) if index is not None else 0
         if key & VAL and not flat(added) & (self.scores | VAL) and not flat(before) & self.scores:
             base = self.values.get(target.value)
             self.counted(node, base or before, key)

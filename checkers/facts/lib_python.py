@@ -237,6 +237,7 @@ def _map(machine: Any, use: Use) -> Value | None:
 def _next(machine: Any, use: Use) -> Value:
     source = use.operand(0)
     items, _ = machine.iterate(source)
+    machine.touched = 0
     bits = machine.here()
     item = items[0] if items else Value(bits=flat(source))
     return with_bits(Value(UNKNOWN, item.bits, item.refs), bits)

@@ -289,7 +289,7 @@ def _increment(machine: Any, use: Use) -> Value:
     if "index" in use.name or "scatter" in use.name:
         index = use.keywords.get("index", index if len(every) > 2 else NOTHING)
     added = every[-1] if every else NOTHING
-    key = flat(index)
+    key = machine.content(index)
     bits = machine.inputs(use.args, use.keywords) & ~RAW
     charge = machine.charge(use.node, Value(bits=flat(added)))
     if charge:

@@ -165,7 +165,7 @@ class State:
 
     def here(self) -> int:
         """The bits of what may differ in every iteration of the loops around this place."""
-        bits, self.touched = 0, 0
+        bits = 0
         for loop, number in self.loops:
             bits |= self.iteration_bit(loop, number)
         return bits

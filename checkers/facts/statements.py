@@ -11,6 +11,7 @@ from checkers.facts.folding import absorb, truthy
 from checkers.facts.looping import Looping
 from checkers.facts.state import Frame
 from checkers.facts.values import (
+    GRAD,
     NONE,
     NOTHING,
     RANK,
@@ -276,7 +277,7 @@ class Statements(Looping):
     def charge(self, node: ast.AST, added: Value, into: Value | None = None) -> int:
         """Record that a score was accumulated; the bit its accumulator carries from now on."""
         bits = flat(added)
-        if not bits & self.scores:
+        if not bits & self.scores or bits & GRAD:
             return 0
         event = self.emit(Did.CHARGE, node, bits)
         return self.event_bit(event)

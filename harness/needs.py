@@ -11,7 +11,7 @@ from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
 from harness.world import Stream, WorldSpec
 
-_DATASET = re.compile(r"fineweb10B_[A-Za-z0-9_]+")
+_DATASET = re.compile(r"fineweb10B_[A-Za-z0-9_]+|(?<=datasets/)[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]+")
 _TOKENIZER = re.compile(r"[\w.\-]+\.model\b|fineweb_\w+\.json\b")
 _ROOT = re.compile(r"[\"'](/[\w./\-]*?data)(?:/|[\"'])")
 _SYSTEM = ("/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/lib", "/sbin")
@@ -50,7 +50,7 @@ def find(
     tokenizers = set(_TOKENIZER.findall(text)) | {f"fineweb_{vocabulary}_bpe.model"}
     worlds = tuple(
         _world(name, vocabulary, sorted(tokenizers), val)
-        for name in sorted(names, key=lambda n: (len(n), n))[:8]
+        for name in sorted(names, key=lambda n: (not n.startswith("fineweb"), len(n), n))[:8]
     )
     roots = tuple(sorted({r for r in _ROOT.findall(text) if not r.startswith(_SYSTEM)}))[:6]
     named = {t: _size_in(t, vocabulary) for t in tokenizers}

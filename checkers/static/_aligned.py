@@ -99,9 +99,9 @@ class _Step:
             if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)):
                 continue
             target, at = node.targets[0], node.value.slice
-            if isinstance(target, ast.Name) and isinstance(at, ast.Name) and at.id == counter:
-                if self._used_with_offset(target.id):
-                    self.indices.add(target.id)
+            counted = isinstance(at, ast.Name) and at.id == counter
+            if counted and isinstance(target, ast.Name) and self._used_with_offset(target.id):
+                self.indices.add(target.id)
 
     def _used_with_offset(self, name: str) -> bool:
         return any(
@@ -116,10 +116,7 @@ class _Step:
 
     def _block(self, body: list[ast.stmt], control: int) -> bool:
         """Walk statements; True when control surely leaves the iteration."""
-        for statement in body:
-            if self._statement(statement, control | self.left):
-                return True
-        return False
+        return any(self._statement(statement, control | self.left) for statement in body)
 
     def _statement(self, node: ast.stmt, control: int) -> bool:
         if isinstance(node, (ast.Continue, ast.Break, ast.Return, ast.Raise)):

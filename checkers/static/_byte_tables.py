@@ -12,8 +12,9 @@ from checkers.facts import Facts, Module
 from checkers.static._charges import Charges, charges_of
 from checkers.static._sample_library import OPAQUE, CannotError, Opaque, as_table
 from checkers.static._sample_run import run_builder
-from checkers.static._sample_tokens import COUNT, MARK, PIECES, SPACED_WORD, TELLING, WORD
-from checkers.static._trace import FUNCTIONS, At, position
+from checkers.static._sample_tokens import COUNT, MARK, PIECES, PLAIN, SPACED_WORD, TELLING, WORD
+from checkers.static._trace import At, position
+from checkers.static._writes import FUNCTIONS
 from checkers.subject import Subject
 
 _MOST = 60  # definitions between a use of a table and the builder
@@ -204,8 +205,8 @@ def _origin(
 
 
 def _counts_bytes(row: tuple[Any, ...]) -> bool:
-    """Whether a table holds sizes: whole numbers, larger for the longer word."""
-    return all(isinstance(v, (int, float)) for v in row) and row[WORD] >= 3
+    """Whether a table holds sizes: pieces without a marker, which nobody disputes, are counted right."""
+    return all(isinstance(v, (int, float)) for v in row) and all(row[p] == PIECES[p].size for p in PLAIN)
 
 
 def _marks_leading(row: tuple[Any, ...]) -> bool:

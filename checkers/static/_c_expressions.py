@@ -108,7 +108,7 @@ class ExpressionReader:
             node: ast.stmt = ast.Assign(targets=[stored], value=value)
         else:
             op = _BINARY[operator[:-1]][1]()
-            node = ast.AugAssign(target=stored, op=op, value=value)  # type: ignore[arg-type]
+            node = ast.AugAssign(target=stored, op=op, value=value)
         self.effects.append(at_line(node, line))
 
     def _ternary(self) -> ast.expr:

@@ -1,9 +1,10 @@
-"""The C and C++ that a submission compiles: sources beside the script and in string literals of running code."""
+"""The C and C++ that a submission compiles: files beside the script and string literals in running code."""
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from typing import Any
 
 from checkers.facts import Facts
 from checkers.static._c_reader import CSource, looks_like_c, read
@@ -64,7 +65,8 @@ def _compiles(facts: Facts) -> bool:
     return any(word in m.layer.lowered for m in facts.modules for word in _COMPILERS)
 
 
-def _literals(tree: ast.AST) -> list[ast.Constant]:
+def _literals(tree: ast.AST) -> list[Any]:
+    """The long string constants of a tree, as nodes whose ``value`` is a string."""
     return [
         n
         for n in ast.walk(tree)

@@ -9,8 +9,9 @@ from functools import cached_property
 from checkers.facts import UNKNOWN, Did, Event, Facts, Runs
 from checkers.facts.values import VAL, Mapping
 from checkers.static._mixing import Mix, mix_of
-from checkers.static._trace import At, Part, Trace, Tracer
+from checkers.static._trace import At, Trace, Tracer
 from checkers.static._words import words
+from checkers.static._writes import Part
 from checkers.subject import Subject
 
 _LOOKUPS = frozenset({"get", "gather", "take", "index_select", "take_along_axis", "take_along_dim"})
@@ -58,13 +59,9 @@ class Charges:
     @cached_property
     def mixtures(self) -> list[ast.AST]:
         """Running logarithms of what was made of scores of validation data: where experts are mixed."""
-        found = []
-        for module in self.facts.modules:
-            for call in module.calls:
-                if call_name(call) in LOGS and {"score", "val"} <= self.facts.sources(call):
-                    if self.facts.reaches(call) and not self.neural(At(call)):
-                        found.append(call)
-        return list(found)
+        calls = [call for m in self.facts.modules for call in m.calls if call_name(call) in LOGS]
+        scored = [call for call in calls if {"score", "val"} <= self.facts.sources(call)]
+        return [call for call in scored if self.facts.reaches(call) and not self.neural(At(call))]
 
     @cached_property
     def trace(self) -> Trace:
@@ -206,15 +203,16 @@ def target_argument(node: ast.AST) -> ast.AST | None:
 
 
 VIEWS = words(
-    "reshape view flatten unsqueeze squeeze to cpu cuda numpy long int float double astype contiguous clone detach "
-    "tolist copy expand expand_as repeat type ravel item transpose t permute clamp clip clamp_min clamp_ "
-    "from_numpy tensor as_tensor asarray array ascontiguousarray uint64 int64 int32 uint32 uint16 intp stack cat "
-    "concatenate index_select narrow non_blocking pin_memory"
+    "reshape view flatten unsqueeze squeeze to cpu cuda numpy long int float double astype "
+    "contiguous clone detach tolist copy expand expand_as repeat type ravel item transpose t permute "
+    "clamp clip clamp_min clamp_ from_numpy tensor as_tensor asarray array ascontiguousarray uint64 "
+    "int64 int32 uint32 uint16 intp stack cat concatenate index_select narrow non_blocking pin_memory"
 )
 
 
 def copies(tracer: Tracer, at: At, most: int = 120) -> set[ast.AST]:
-    """The places that hold the same values: views, casts, selections, bindings, up to the first shifted slice."""
+    """The places that hold the same values: views, casts, selections, bindings, up to the first "
+    "shifted slice."""
     seen: set[ast.AST] = set()
     stack = [at]
     visited: set[At] = set()
@@ -254,5 +252,6 @@ def shifted(node: ast.Subscript) -> bool:
 def _ahead(index: ast.AST | None) -> bool:
     if isinstance(index, ast.Constant):
         return isinstance(index.value, int) and index.value >= 1 and not isinstance(index.value, bool)
-    added = isinstance(index, ast.BinOp) and isinstance(index.op, ast.Add)
-    return added and any(isinstance(p, ast.Constant) and p.value == 1 for p in (index.left, index.right))
+    if not isinstance(index, ast.BinOp) or not isinstance(index.op, ast.Add):
+        return False
+    return any(isinstance(p, ast.Constant) and p.value == 1 for p in (index.left, index.right))

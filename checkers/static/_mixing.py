@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from checkers.static._trace import At, Part, Tracer
+from checkers.static._trace import At, Tracer
 from checkers.static._words import words
+from checkers.static._writes import Part
 
 _CASTS = words(
-    "astype to long int int64 int32 uint64 uint32 intp reshape view flatten ravel unsqueeze squeeze contiguous clone "
-    "cpu cuda numpy expand item copy detach type asarray ascontiguousarray as_tensor from_numpy"
+    "astype to long int int64 int32 uint64 uint32 intp reshape view flatten ravel unsqueeze squeeze "
+    "contiguous clone cpu cuda numpy expand item copy detach type asarray ascontiguousarray "
+    "as_tensor from_numpy"
 )
 _MIXERS = {
     "bitwise_xor": "xor",

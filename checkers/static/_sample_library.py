@@ -66,13 +66,14 @@ def as_table(value: Any) -> Table | None:
 
 
 _TEXT_METHODS = words(
-    "startswith endswith encode decode replace strip lstrip rstrip lower upper casefold removeprefix removesuffix "
-    "isspace isalpha isdigit isalnum isupper islower hex join split count find index title swapcase"
+    "startswith endswith encode decode replace strip lstrip rstrip lower upper casefold removeprefix "
+    "removesuffix isspace isalpha isdigit isalnum isupper islower hex join split count find index "
+    "title swapcase"
 )
 _LIST_METHODS = words("append extend insert pop index count copy")
 _DICT_METHODS = words("get items keys values setdefault update")
 _SET_METHODS = words("add update discard")
-_ALLOWED = {
+_ALLOWED: dict[type, frozenset[str]] = {
     str: _TEXT_METHODS,
     bytes: _TEXT_METHODS,
     list: _LIST_METHODS,

@@ -45,7 +45,7 @@ WORD = next(i for i, p in enumerate(PIECES) if p.text == "the")
 SPACED_WORD = next(i for i, p in enumerate(PIECES) if p.text == f"{MARK}the")
 SPACED_ACCENT = next(i for i, p in enumerate(PIECES) if p.text == f"{MARK}\u00e9t\u00e9")
 BYTES = tuple(i for i, p in enumerate(PIECES) if p.kind == "byte")
-CONTROL = 1
+PLAIN = tuple(i for i, p in enumerate(PIECES) if p.kind == "normal" and MARK not in p.text)
 SPECIAL = ("unknown", "control", "unused")
 
 

@@ -45,11 +45,8 @@ class ShippedVocabulary:
 
 def shipped_tables(subject: Subject) -> list[ShippedTable]:
     """The ``.npz`` files of the record that hold an integer array of bytes per token."""
-    found = []
-    for entry in subject.submission.files(".npz"):
-        if entry.size <= _LARGEST and (table := _table(subject, entry.path)) is not None:
-            found.append(table)
-    return found
+    small = [e for e in subject.submission.files(".npz") if e.size <= _LARGEST]
+    return [table for e in small if (table := _table(subject, e.path)) is not None]
 
 
 def _table(subject: Subject, path: str) -> ShippedTable | None:

@@ -106,7 +106,8 @@ class Tracer:
         return [At(c, at.calls) for c in ast.iter_child_nodes(node) if isinstance(c, parts)]
 
     def runs(self, node: ast.AST) -> bool:
-        """Tell whether a node may run under the headline configuration (``facts.reaches`` without its words)."""
+        """Tell whether a node may run under the headline configuration (``facts.reaches`` without "
+        "its words)."""
         machine = self.facts.machine
         if machine is None or not machine.complete:
             return bool(self.facts.reaches(node))
@@ -166,7 +167,10 @@ class Tracer:
             call = calls[depth - 1]
             if function in self.facts.callees(call):
                 return [At(v, calls[: depth - 1]) for v in argument(call, function, parameter)]
-        calling = sorted((c for c in self.facts.callers(function) if self.runs(c)), key=position)
+        calling = sorted(
+            (c for c in self.facts.callers(function) if isinstance(c, ast.Call) and self.runs(c)),
+            key=position,
+        )
         return [At(v) for c in calling for v in argument(c, function, parameter)]
 
     # -- attributes and calls --------------------------------------------------------------------
@@ -262,11 +266,10 @@ class Tracer:
             dotted = self.facts.dotted(base) or ""
             if dotted.startswith("torch.nn") or dotted.endswith("nn.Module"):
                 return True
-            for module in self.facts.modules:
-                for cls in module.classes:
-                    if isinstance(base, ast.Name) and cls.name == base.id and cls not in seen:
-                        if self._derives(cls, seen):
-                            return True
+            name = base.id if isinstance(base, ast.Name) else ""
+            named = [c for m in self.facts.modules for c in m.classes if c.name == name and c not in seen]
+            if any(self._derives(cls, seen) for cls in named):
+                return True
         return False
 
     def tests(self, module: Module, node: ast.AST) -> list[ast.AST]:
@@ -276,9 +279,9 @@ class Tracer:
         for outer in module.ancestors(node):
             if isinstance(outer, FUNCTIONS):
                 break
-            if isinstance(outer, (ast.If, ast.While, ast.IfExp)) and child is not outer.test:
-                if self.facts.constant(outer.test) is UNKNOWN:
-                    found.append(outer.test)
+            test = outer.test if isinstance(outer, (ast.If, ast.While, ast.IfExp)) else None
+            if test is not None and child is not test and self.facts.constant(test) is UNKNOWN:
+                found.append(test)
             child = outer
         return found
 

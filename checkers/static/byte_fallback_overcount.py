@@ -64,8 +64,9 @@ def _shipped(table: ShippedTable) -> Finding | None:
     if table.replaced < 8:
         return None
     message = (
-        f"{table.replaced} tokens in a row among the single-byte tokens are counted as 3 bytes each, the length of the "
-        "replacement character: bytes that are no text of their own were decoded and encoded again."
+        f"{table.replaced} tokens in a row among the single-byte tokens are counted as 3 bytes each, "
+        "the length of the replacement character: bytes that are no text of their own were decoded "
+        "and encoded again."
     )
     where = Location(path=table.path, caption="the shipped table")
     evidence = Evidence(Kind.DOCUMENT, message, {"tokens": table.replaced, "first": table.first})

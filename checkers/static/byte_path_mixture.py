@@ -15,8 +15,9 @@ from checkers.subject import Subject
 RULE = "byte-path-mixture"
 _EXPS = frozenset({"exp", "exp2", "pow", "power", "expm1", "logaddexp", "logsumexp"})
 _MESSAGE = (
-    "The log-probability of a token is divided by the number of its bytes and mixed with a byte model along the bytes of "
-    "the true token; these factors do not make up a distribution over tokens."
+    "The log-probability of a token is divided by the number of its bytes and mixed with a byte "
+    "model along the bytes of the true token; these factors do not make up a distribution over "
+    "tokens."
 )
 
 

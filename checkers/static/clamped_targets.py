@@ -1,4 +1,4 @@
-"""``clamped-targets``: targets forced into a vocabulary smaller than the tokenizer's before they are scored."""
+"""``clamped-targets``: targets forced into a vocabulary smaller than the tokenizer's."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def _finding(subject: Subject, event: Event, node: ast.AST) -> Finding:
     small = _smaller_vocabulary(subject)
     strength = Strength.CONVICTS if small else Strength.REMARK
     shown = f" The log shows it: {small}." if small else ""
-    message = f"The targets are clamped before they are scored: tokens beyond the clamp are charged as another token.{shown}"
+    message = (
+        f"Targets are clamped before they are scored; those beyond it are charged as another token.{shown}"
+    )
     related = [facts.place(event.node, "scored here")]
     return finding(
         facts, RULE, node, message, caption="clamped here", related=related, confidence=0.9, strength=strength

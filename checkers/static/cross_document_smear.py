@@ -29,23 +29,23 @@ def check(subject: Subject) -> CheckResult:
     if (answer := unreadable(facts)) is not None:
         return answer
     tracer = charges_of(subject).tracer
-    smears = [(f, n) for f, n in _smears(facts, tracer) if facts.reaches(n)]
+    smears = [n for n in _smears(facts, tracer) if facts.reaches(n)]
     if not smears:
         return nothing_to_check("no running module mixes hidden states with their predecessors")
     apart = _keeps_documents_apart(facts)
-    found = [_finding(facts, node, apart) for function, node in smears if not _masked(facts, tracer, node)]
+    found = [_finding(facts, node, apart) for node in smears if not _masked(facts, tracer, node)]
     return examined(len(smears), f"{len(smears)} sums with the previous position", numbered(found))
 
 
-def _smears(facts: Facts, tracer: Tracer) -> list[tuple[ast.AST, ast.BinOp]]:
+def _smears(facts: Facts, tracer: Tracer) -> list[ast.BinOp]:
     """``x[:, 1:] + gate * x[:, :-1]`` in the methods of neural modules."""
-    found = []
+    found: list[ast.BinOp] = []
     for module in facts.modules:
         if ":-1]" not in module.layer.lowered:
             continue
         for function in module.functions:
             if tracer.learned(function):
-                found += [(function, n) for n in ast.walk(function) if _is_smear(n)]
+                found += [n for n in ast.walk(function) if isinstance(n, ast.BinOp) and _is_smear(n)]
     return found
 
 
@@ -89,7 +89,8 @@ def _sequence_slice(node: ast.AST) -> ast.Slice | None:
 
 
 def _masked(facts: Facts, tracer: Tracer, node: ast.BinOp) -> bool:
-    """Whether the gate is multiplied by something that compares the current tokens with a document's start."""
+    """Whether the gate is multiplied by something that compares the current tokens with a "
+    "document's start."""
     trace = tracer.trace(
         [At(node.right)],
         lambda at: bool(facts.callees(at.node)) if isinstance(at.node, ast.Call) else False,

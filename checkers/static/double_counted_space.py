@@ -40,8 +40,8 @@ def _finding(subject: Subject, counting: Counting) -> Finding:
     size, total = counting.sizes[SPACED_WORD], counting.total(SPACED_WORD)
     added = " and the accumulator adds 1 for the leading space" if counting.spaces else ""
     message = (
-        f"The piece {piece.text!r} stands for {piece.size} bytes; the table holds {size}{added}, so {total} are "
-        "counted and bits per byte come out too low."
+        f"The piece {piece.text!r} stands for {piece.size} bytes; the table holds {size}{added}, so "
+        f"{total} are counted and bits per byte come out too low."
     )
     related = [facts.place(counting.builder, "the table is built here")]
     if counting.space_node is not None:

@@ -7,11 +7,14 @@ import ast
 from checkers.finding import CheckResult, Finding, examined, nothing_to_check
 from checkers.static._charges import Charges, call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
-from checkers.static._trace import FUNCTIONS, At
+from checkers.static._trace import At
+from checkers.static._writes import FUNCTIONS
 from checkers.static.target_in_cache_key import target_keyed
 from checkers.subject import Subject
 
 RULE = "hindsight-gate"
+_ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+_ELEMENTWISE = frozenset({"minimum", "fmin", "maximum", "fmax"})
 _EXTREMES = frozenset({"minimum", "fmin", "maximum", "fmax", "min", "max"})
 _EXPONENTS = frozenset({"exp", "log1p", "logaddexp", "expm1", "exp2"})
 
@@ -31,23 +34,41 @@ def check(subject: Subject) -> CheckResult:
 
 def _finding(subject: Subject, at: At) -> Finding:
     message = (
-        "Scores of the same target are compared and the better one is charged; the choice needs the token that is to "
-        "be decoded."
+        "Scores of the same target are compared and the better one is charged; the choice needs the "
+        "token that is to be decoded."
     )
     return finding(subject.facts, RULE, at.node, message, caption="chosen here", confidence=0.9)
 
 
 def _chooses(charges: Charges, at: At, judged: set[ast.AST]) -> bool:
     node = at.node
-    if isinstance(node, ast.Compare) and len(node.comparators) == 1:
-        sides = [node.left, node.comparators[0]]
+    if isinstance(node, ast.Compare) and len(node.comparators) == 1 and isinstance(node.ops[0], _ORDERS):
+        sides: list[ast.AST] = [node.left, node.comparators[0]]
     elif call_name(node) in _EXTREMES and isinstance(node, ast.Call):
         sides = _operands(node)
     else:
         return False
     if len(sides) != 2 or not all(_scored(charges, At(s, at.calls), judged) for s in sides):
         return False
-    return not _stabilizes(charges, node, sides)
+    return _per_position(charges, node) and not _stabilizes(charges, node, sides)
+
+
+def _per_position(charges: Charges, node: ast.AST) -> bool:
+    """Whether a choice is made for each position: elementwise, or by a branch that writes at an index.
+
+    Comparing the totals of two passes chooses a pass, which is for ``best-of-passes`` to judge.
+    """
+    if call_name(node) in _ELEMENTWISE:
+        return True
+    for outer in charges.facts.module_of(node).ancestors(node):
+        if call_name(outer) in ("where", "masked_fill", "select"):
+            return True
+        if isinstance(outer, ast.stmt):
+            written = [n for n in ast.walk(outer) if isinstance(n, ast.Subscript)]
+            return any(
+                isinstance(n.ctx, ast.Store) and not isinstance(n.slice, ast.Constant) for n in written
+            )
+    return False
 
 
 def _operands(call: ast.Call) -> list[ast.AST]:
@@ -59,7 +80,8 @@ def _operands(call: ast.Call) -> list[ast.AST]:
 
 
 def _scored(charges: Charges, at: At, judged: set[ast.AST]) -> bool:
-    """Whether an expression is the score of a target: a loss or probability of it, or its entry in a cache."""
+    """Whether an expression is the score of a target: a loss or probability of it, or its entry in "
+    "a cache."""
     if "score" in charges.facts.sources(at.node):
         return True
     if not judged:

@@ -29,8 +29,8 @@ def check(subject: Subject) -> CheckResult:
 
 def _finding(vocabulary: ShippedVocabulary) -> Finding:
     message = (
-        f"None of the {len(vocabulary.pieces)} pieces is a lone U+2581, so a lone space is encoded as the marker's three "
-        "bytes and counted as three."
+        f"None of the {len(vocabulary.pieces)} pieces is a lone U+2581, so a lone space is encoded as "
+        "the marker's three bytes and counted as three."
     )
     where = Location(path=vocabulary.path, caption="the shipped vocabulary")
     evidence = Evidence(

@@ -1,4 +1,4 @@
-"""``noncausal-layer``: attention without a causal restriction, and state carried from a sequence's end to its start."""
+"""``noncausal-layer``: attention without a causal restriction, state carried from end to start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from checkers.facts import Facts
 from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
 from checkers.static._charges import call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
-from checkers.static._trace import FUNCTIONS, Tracer
+from checkers.static._trace import Tracer
+from checkers.static._writes import FUNCTIONS
 from checkers.subject import Subject
 
 RULE = "noncausal-layer"
@@ -23,7 +24,9 @@ def check(subject: Subject) -> CheckResult:
     if (answer := unreadable(facts)) is not None:
         return answer
     tracer = charges_of(subject).tracer
-    layers = [f for m in facts.modules for f in m.functions if _runs_in_module(facts, tracer, f)]
+    layers: list[ast.AST] = [
+        f for m in facts.modules for f in m.functions if _runs_in_module(facts, tracer, f)
+    ]
     if not layers:
         return nothing_to_check("no neural module runs")
     found = [_open_attention(facts, call) for call in _attention_calls(facts, layers)]
@@ -76,9 +79,11 @@ def _carrying_calls(facts: Facts, function: ast.AST) -> Iterator[ast.Call]:
         if not isinstance(loop, ast.For):
             continue
         for node in ast.walk(loop):
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _hands_on(node, loop):
-                if facts.reaches(node) and any(_scans(f) for f in facts.callees(node.value)):
-                    yield node.value
+            if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+                continue
+            scans = _hands_on(node, loop) and any(_scans(f) for f in facts.callees(node.value))
+            if scans and facts.reaches(node):
+                yield node.value
 
 
 def _hands_on(node: ast.Assign, loop: ast.For) -> bool:
@@ -140,7 +145,7 @@ def _steps(function: ast.AST, names: list[str]) -> bool:
 
 def _carried(facts: Facts, call: ast.Call) -> Finding:
     message = (
-        "The state at the end of the sequence is handed to another pass over the same sequence: from the second pass "
-        "on, every position has seen all later ones."
+        "The state at the end of the sequence is handed to another pass over the same sequence: from "
+        "the second pass on, every position has seen all later ones."
     )
     return finding(facts, RULE, call, message, caption="handed on here", confidence=0.9)

@@ -15,8 +15,8 @@ from checkers.subject import Subject
 
 RULE = "target-attribute-gate"
 _MESSAGE = (
-    "What is written for a position is decided by a flag of that position's own token, and it enters the charge of "
-    "that token."
+    "What is written for a position is decided by a flag of that position's own token, and it enters "
+    "the charge of that token."
 )
 
 

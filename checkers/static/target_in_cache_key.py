@@ -46,7 +46,8 @@ def target_keyed(charges: Charges) -> list[Lookup]:
 
 def _over_vocabulary(charges: Charges, read: Lookup) -> bool:
     """Whether the key is made for every token of the vocabulary, at once or one after the other."""
-    stack, seen = list(read.mix.leaves), set()
+    stack = list(read.mix.leaves)
+    seen: set[At] = set()
     while stack and len(seen) < _NEAR:
         at = stack.pop()
         node = at.node

@@ -85,16 +85,19 @@ def _named_lossy(tree: ast.Module, argument: ast.AST) -> bool:
     """The same through one local name in the function around."""
     names = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
     for function in ast.walk(tree):
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and argument in set(
-            ast.walk(function)
-        ):
-            for node in ast.walk(function):
-                if isinstance(node, ast.Assign) and any(
-                    isinstance(t, ast.Name) and t.id in names for t in node.targets
-                ):
-                    if any(_is_lossy(n) for n in ast.walk(node.value)):
-                        return True
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        inside = list(ast.walk(function))
+        if argument in inside and any(_binds_lossy(n, names) for n in inside):
+            return True
     return False
+
+
+def _binds_lossy(node: ast.AST, names: set[str]) -> bool:
+    """``name = ... .lower()`` for one of the names."""
+    if not isinstance(node, ast.Assign) or not any(_is_lossy(n) for n in ast.walk(node.value)):
+        return False
+    return any(isinstance(t, ast.Name) and t.id in names for t in node.targets)
 
 
 def _counts_original(tree: ast.Module) -> bool:
@@ -105,8 +108,8 @@ def _counts_original(tree: ast.Module) -> bool:
 
 def _finding(path: str, call: ast.Call) -> Finding:
     message = (
-        "Text is transformed without a way back before it is tokenized, and no counts of the original bytes are exported: "
-        "the denominator is that of another text."
+        "Text is transformed without a way back before it is tokenized, and no counts of the "
+        "original bytes are exported: the denominator is that of another text."
     )
     where = Location(path, call.lineno, call.col_offset + 1, call.end_lineno or 0, caption="tokenized here")
     evidence = Evidence(Kind.STATIC, message, {})

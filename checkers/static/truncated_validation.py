@@ -32,7 +32,7 @@ def check(subject: Subject) -> CheckResult:
 def _bounded(charges: Charges) -> list[tuple[At, int]]:
     """Slices ``tokens[:n]`` outside every loop, with a constant ``n`` that the whole set exceeds."""
     scores = {e.node for e in charges.facts.of(Did.SCORE) if e.bits & VAL and isinstance(e.node, ast.Call)}
-    roots = [At(arg) for node in sorted(scores, key=position) for arg in node.args]  # type: ignore[attr-defined]
+    roots = [At(arg) for node in sorted(scores, key=position) for arg in node.args]
     trace = charges.tracer.trace(roots, charges.neural, choices=False)
     return [(at, bound) for at in trace if (bound := _bound(charges, at.node)) is not None]
 

@@ -47,13 +47,14 @@ def _normalized_later(charges: Charges, ratio: Ratio) -> bool:
         name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
         if name in _NORMALIZERS:
             return True
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and node is not ratio.at.node:
-            if any(
-                is_sum(p.node)
-                for p in charges.tracer.trace([At(node.right, at.calls)], charges.neural, most=200)
-            ):
-                return True
+        divisor = node.right if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
+        if divisor is not None and node is not ratio.at.node and _adds_up(charges, At(divisor, at.calls)):
+            return True
     return False
+
+
+def _adds_up(charges: Charges, divisor: At) -> bool:
+    return any(is_sum(p.node) for p in charges.tracer.trace([divisor], charges.neural, most=200))
 
 
 def _keyed(subject: Subject, read: Lookup) -> Finding:
@@ -69,8 +70,9 @@ def _keyed(subject: Subject, read: Lookup) -> Finding:
 def _foreign(subject: Subject, ratio: Ratio) -> Finding:
     below = [subject.facts.place(r.at.node, "the divisor") for r in ratio.below[:1]]
     message = (
-        "A count of context and token is divided by a separate count of the context. In hashed tables that is not "
-        "the sum of the candidates' counts, so the quotients over the vocabulary exceed one."
+        "A count of context and token is divided by a separate count of the context. In hashed "
+        "tables that is not the sum of the candidates' counts, so the quotients over the vocabulary "
+        "exceed one."
     )
     return finding(
         subject.facts, RULE, ratio.at.node, message, caption="divided here", related=below, confidence=0.95
@@ -79,7 +81,7 @@ def _foreign(subject: Subject, ratio: Ratio) -> Finding:
 
 def _target_only(subject: Subject, read: Lookup) -> Finding:
     message = (
-        "The expert is evaluated at the target only: its probability for the other tokens is never computed, and the "
-        "blend is not renormalized over the vocabulary."
+        "The expert is evaluated at the target only: its probability for the other tokens is never "
+        "computed, and the blend is not renormalized over the vocabulary."
     )
     return finding(subject.facts, RULE, read.at.node, message, caption="the target's entry", confidence=0.9)

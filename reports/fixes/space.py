@@ -23,8 +23,8 @@ def count_once(source: str, finding: Finding) -> Edit | None:
     wrapper = parse(source)
     if wrapper is None:
         return None
-    lines = {p.line for p in (finding.where, *finding.related) if p.path == finding.where.path and p.line}
-    transformer = _Strip(lines)
+    places = (p for p in (finding.where, *finding.related) if p.path == finding.where.path and p.line)
+    transformer = _Strip([(p.line, max(p.line, p.end_line)) for p in places])
     changed = wrapper.visit(transformer)
     return Edit(changed.code, _DESCRIPTION) if transformer.changes == 1 else None
 
@@ -32,9 +32,9 @@ def count_once(source: str, finding: Finding) -> Edit | None:
 class _Strip(cst.CSTTransformer):
     METADATA_DEPENDENCIES = (PositionProvider,)
 
-    def __init__(self, lines: set[int]) -> None:
+    def __init__(self, spans: list[tuple[int, int]]) -> None:
         super().__init__()
-        self._lines = lines
+        self._spans = spans
         self.changes = 0
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:  # noqa: N802
@@ -60,7 +60,7 @@ class _Strip(cst.CSTTransformer):
     def _here(self, node: cst.CSTNode) -> bool:
         place = self.get_metadata(PositionProvider, node)
         assert isinstance(place, CodeRange)
-        return any(place.start.line <= line <= place.end.line for line in self._lines)
+        return any(a <= place.end.line and place.start.line <= b for a, b in self._spans)
 
 
 def _replaces_bar(node: cst.Call) -> bool:

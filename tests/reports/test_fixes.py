@@ -78,6 +78,13 @@ def test_the_space_leaves_the_table(source):
             assert sizes == {0: size}
 
 
+def test_a_place_may_be_the_whole_function_that_builds_the_table():
+    found = finding(40, rule="double-counted-space")
+    table = Location(SCRIPT, line=1, end_line=4, layer=SCRIPT)
+    assert space.count_once(ADDED, replace(found, related=(table,))) is not None
+    assert space.count_once(ADDED + ADDED, replace(found, related=(replace(table, end_line=8),))) is None
+
+
 def test_an_unmarked_line_is_left_alone():
     assert space.count_once(REPLACED, finding(1, rule="double-counted-space")) is None
 

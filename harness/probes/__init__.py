@@ -74,7 +74,7 @@ class Probes:
         self.opens = opens.Opens(self.emit, run_dir, files, self._read_back, self._validation_read)
         self.coverage: Coverage | None = None
         self._trained = True  # a training step since the last snapshot
-        self._snapped_at_artifact = False
+        self._artifacts: set[str] = set()  # read back so far
         self._unweighed = False
 
     def _group(self, config: ProbeConfig) -> dict[str, tuple[str, ...]]:
@@ -107,7 +107,7 @@ class Probes:
         """Send an event; take a snapshot first if it begins an evaluation."""
         if isinstance(event, Stepped) and not event.positions:
             self._trained = True
-        if isinstance(event, Charged) and self._trained:
+        if isinstance(event, Charged) and self._trained and not self._artifacts:
             self._trained = False
             self.snapshots.take("first charge after training")
         if isinstance(event, Charged) and self._unweighed:
@@ -123,8 +123,12 @@ class Probes:
             self.watch.stream = Stream(read_stream(files))
 
     def _read_back(self, path: str) -> None:
-        if self._trained or not self._snapped_at_artifact:
-            self._trained, self._snapped_at_artifact, self._unweighed = False, True, True
+        """An artifact is about to be read. The first reading begins evaluation, unless training went on
+        and another file is read; steps of a warm-up on made-up tokens are no training."""
+        again = path in self._artifacts or (self._artifacts and not self._trained)
+        self._artifacts.add(path)
+        if not again:
+            self._trained, self._unweighed = False, True
             self.snapshots.take(f"artifact {os.path.basename(path)} is read back")
 
     def _begin(self, command: Command) -> None:

@@ -49,9 +49,9 @@ def counted(subject: Subject) -> tuple[Counted, ...]:
         return ()
     finished = _distinct(book.finished)
     ways = [w for w in (_by_seed(book, finished), _by_value(book, finished), _by_mean(book, finished)) if w]
-    explained = next((w for w in ways if explains(w, book.claimed_bpb())), None)
-    if explained or ways:
-        return explained or ways[0]
+    explained = [w for w in ways if explains(w, book.claimed_bpb())]
+    if ways:
+        return max(explained, key=len) if explained else ways[0]
     alone = len(finished) == 1 and book.claimed_bpb() is None
     return tuple(Counted(log, _last(log), None, alone) for log in finished)
 

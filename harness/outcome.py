@@ -13,6 +13,7 @@ from harness.record import Outcome
 
 _TRAINED = re.compile(r"(?i)serialized|total submission size|roundtrip|peak memory|quantiz|ttt|sliding|final")
 _MISSING_PROGRAM = re.compile(r"No such file or directory: '([\w.+\-/]+)'")
+_NEEDS_NVCC = re.compile(r"CUDA_HOME|nvcc|Ninja is required|cutlass", re.IGNORECASE)
 _KERNELS = (
     "triton",
     "fla",
@@ -82,10 +83,12 @@ def _ended(output: str, reported: dict[str, float], lines: tuple[str, ...]) -> E
 
 def _died(told: dict[str, Any], reported: dict[str, float], lines: tuple[str, ...]) -> Ending:
     error, missing = told.get("error", ""), told.get("missing")
-    last = error.splitlines()[-1][:300] if error else told["kind"]
+    last = error.splitlines()[0][:300] if error else told["kind"]
     if missing:
         what = "kernel package" if missing.partition(".")[0] in _KERNELS else "package"
         return Ending(Outcome.BLOCKED, f"missing {what}: {missing}", reported, lines, missing=missing)
+    if _NEEDS_NVCC.search(error):
+        return Ending(Outcome.BLOCKED, f"missing program: nvcc ({last[:160]})", reported, lines)
     program = _MISSING_PROGRAM.search(error)
     if program and "/" not in program[1]:
         return Ending(Outcome.BLOCKED, f"missing program: {program[1]}", reported, lines)

@@ -118,6 +118,7 @@ class _Session:
         self.knobs = shrink.discover(layers)
         self.claimed = claimed_environment(logs, self.knobs)
         self.notes: list[str] = []
+        self._failures: list[str | None] = []
         self.began = time.monotonic()
 
     def climb(self) -> RunRecord:
@@ -132,32 +133,45 @@ class _Session:
             record, ending = self._attempt(rung)
             if record.outcome is Outcome.COMPLETED:
                 return record
+            self._failures.append(ending.blocker)
             self.notes.append(f"{rung.profile}, own sizes {list(rung.keep)}: {ending.blocker}")
             first = first or record
             rung = self._next(rung, ending, tried)
         assert first is not None
-        return first
+        return replace(first, notes=tuple(self.notes), seconds=time.monotonic() - self.began)
 
     def _first_profile(self) -> str:
         return "as_claimed" if self.options.profile == "as_claimed" and self.claimed else "default"
 
     def _next(self, last: Attempt, ending: outcome.Ending, tried: list[Attempt]) -> Attempt | None:
-        """What to change after a failure: sizes first, then the precision, then the profile."""
-        if ending.outcome is Outcome.BLOCKED and ending.missing:
-            ladder = [Attempt("default")] if last.profile != "default" else []
-        elif ending.outcome is Outcome.TIMEOUT:
+        """What to change after a failure: sizes first, then the precision, then the profile.
+
+        A failure that another rung has met before is not the sizes' fault: only the profile is left.
+        """
+        same = self._failures.count(ending.blocker) > 1
+        if ending.outcome is Outcome.TIMEOUT:
             ladder = []
         elif ending.silent:
-            ladder = [Attempt(last.profile, ("progress",)), Attempt("default"), Attempt("default", ("progress",))]
+            ladder = [
+                Attempt(last.profile, ("progress",)),
+                Attempt("default"),
+                Attempt("default", ("progress",)),
+            ]
+        elif ending.outcome is Outcome.BLOCKED or same:
+            ladder = [Attempt("default")]
         else:
             ladder = [
                 Attempt(last.profile, ("model",), last.bf16),
                 Attempt(last.profile, ("model", "eval"), last.bf16),
-                Attempt(last.profile, (), "native"),
                 Attempt("default"),
                 Attempt("default", ("model",)),
+                Attempt(last.profile, (), "native"),
             ]
-        return next((rung for rung in ladder if rung not in tried), None)
+        return next((rung for rung in ladder if rung not in tried and self._differs(rung)), None)
+
+    def _differs(self, rung: Attempt) -> bool:
+        """Without claimed settings the two profiles are one."""
+        return bool(self.claimed) or rung.profile == self._first_profile()
 
     def _attempt(self, rung: Attempt) -> tuple[RunRecord, outcome.Ending]:
         claimed = self.claimed if rung.profile == "as_claimed" else {}

@@ -315,25 +315,23 @@ def fitted(rule: Rule, current: float | None) -> int | None:
     return rule.cap
 
 
+_HEADS = ("NUM_HEADS", "N_HEADS", "N_HEAD", "HEADS", "NUM_ATTENTION_HEADS")
+_ROTARY = ("ROPE_DIMS", "ROPE_DIM", "PARTIAL_ROPE_DIMS", "ROTARY_DIM", "ROTARY_DIMS")
+_WIDTHS = ("MODEL_DIM", "D_MODEL", "N_EMBD", "DIM", "EMBEDDING_DIM", "HIDDEN_SIZE", "EMBED_DIM")
+
+
 def _fit_width(result: Shrunk, knobs: Iterable[Knob]) -> None:
-    """The width must be a multiple of 16 times the heads: half of a head turns, in pairs."""
-    heads = _value_of(result, knobs, ("NUM_HEADS", "N_HEADS", "N_HEAD", "HEADS", "NUM_ATTENTION_HEADS"))
+    """The width must hold the heads, and a head the dimensions that rotate, at least 16."""
+    heads = _value_of(result, knobs, _HEADS)
     if not heads:
         return
-    unit = 16 * int(heads)
+    rotary = int(_value_of(result, knobs, _ROTARY) or 0)
+    unit = max(16, rotary + rotary % 2) * int(heads)
     width = unit * -(-128 // unit)
     for knob in knobs:
-        if knob.topic in (
-            "MODEL_DIM",
-            "D_MODEL",
-            "N_EMBD",
-            "DIM",
-            "EMBEDDING_DIM",
-            "HIDDEN_SIZE",
-            "EMBED_DIM",
-        ):
-            if knob.name in result.changed:
-                _reset(result, knob, width)
+        own = _number(knob.default)
+        if knob.topic in _WIDTHS and knob.name in result.changed and (own is None or width <= own):
+            _reset(result, knob, width)
 
 
 def _reset(result: Shrunk, knob: Knob, value: int) -> None:

@@ -100,11 +100,20 @@ def main() -> None:
     for pr in chosen:
         if pr in known:
             continue
-        row = measure(arguments.repo, pr, runner.RunOptions(seconds=arguments.seconds, probes=arguments.probes))
+        row = measure(
+            arguments.repo, pr, runner.RunOptions(seconds=arguments.seconds, probes=arguments.probes)
+        )
         rows.append(row)
         with target.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        print(pr, row["outcome"], row.get("profile"), row["seconds"], row["blocker"] or row["reported"], flush=True)
+        print(
+            pr,
+            row["outcome"],
+            row.get("profile"),
+            row["seconds"],
+            row["blocker"] or row["reported"],
+            flush=True,
+        )
     print(summary([r for r in rows if r["pr"] in set(chosen)]))
 
 

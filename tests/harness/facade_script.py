@@ -39,7 +39,11 @@ def devices() -> None:
     thread.start()
     thread.join()
     seen["thread_device"] = found
-    seen["cuda"] = [torch.cuda.is_available(), torch.cuda.device_count(), torch.cuda.get_device_capability()[0]]
+    seen["cuda"] = [
+        torch.cuda.is_available(),
+        torch.cuda.device_count(),
+        torch.cuda.get_device_capability()[0],
+    ]
     seen["is_cuda"] = torch.zeros(1, device="cuda").is_cuda
     with torch.autocast(device_type="cuda", dtype=torch.bfloat16):
         seen["autocast_dtype"] = str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
@@ -113,7 +117,9 @@ def attention() -> None:
     q, k, v = torch.randn(2, 6, 4, 8), torch.randn(2, 6, 2, 8), torch.randn(2, 6, 2, 8)
     ours = flash_attn_func(q, k, v, causal=True)
     wide = [x.transpose(1, 2) for x in (q, k.repeat_interleave(2, 2), v.repeat_interleave(2, 2))]
-    seen["flash_is_sdpa"] = torch.allclose(ours.transpose(1, 2), F.scaled_dot_product_attention(*wide, is_causal=True), atol=1e-5)
+    seen["flash_is_sdpa"] = torch.allclose(
+        ours.transpose(1, 2), F.scaled_dot_product_attention(*wide, is_causal=True), atol=1e-5
+    )
     packed = [x.flatten(0, 1) for x in (q, k, v)]
     bounds = torch.tensor([0, 6, 12], dtype=torch.int32)
     varlen = flash_attn_varlen_func(*packed, bounds, bounds, 6, 6, causal=True)
@@ -130,7 +136,9 @@ def sources() -> None:
     from harness.facade.sources import SourceBook
     from harness.facade.sources import install as install_sources
 
-    install_sources(SourceBook(constants={"WIDTH": 8, "Config.depth": 2, "calibrate(num_seqs)": 3}), "/nowhere")
+    install_sources(
+        SourceBook(constants={"WIDTH": 8, "Config.depth": 2, "calibrate(num_seqs)": 3}), "/nowhere"
+    )
     text = (
         "WIDTH = 512\nclass Config:\n    depth: int = 11\n    half = depth / 2\n"
         "def calibrate(x, num_seqs=64):\n    WIDTH = 5\n    return num_seqs, WIDTH\n"

@@ -42,7 +42,23 @@ def softmax_kernel(x_ptr, out_ptr, stride, columns, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def matmul_kernel(a_ptr, b_ptr, c_ptr, M, N, K, sam, sak, sbk, sbn, scm, scn, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):
+def matmul_kernel(
+    a_ptr,
+    b_ptr,
+    c_ptr,
+    M,
+    N,
+    K,
+    sam,
+    sak,
+    sbk,
+    sbn,
+    scm,
+    scn,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+):
     pid = tl.program_id(0)
     columns = tl.cdiv(N, BN)
     i, j = pid // columns, pid % columns
@@ -50,8 +66,16 @@ def matmul_kernel(a_ptr, b_ptr, c_ptr, M, N, K, sam, sak, sbk, sbn, scm, scn, BM
     acc = tl.zeros((BM, BN), dtype=tl.float32)
     for k in range(0, tl.cdiv(K, BK)):
         left = K - k * BK
-        a = tl.load(a_ptr + om[:, None] * sam + (ok[None, :] + k * BK) * sak, mask=(om[:, None] < M) & (ok[None, :] < left), other=0.0)
-        b = tl.load(b_ptr + (ok[:, None] + k * BK) * sbk + on[None, :] * sbn, mask=(ok[:, None] < left) & (on[None, :] < N), other=0.0)
+        a = tl.load(
+            a_ptr + om[:, None] * sam + (ok[None, :] + k * BK) * sak,
+            mask=(om[:, None] < M) & (ok[None, :] < left),
+            other=0.0,
+        )
+        b = tl.load(
+            b_ptr + (ok[:, None] + k * BK) * sbk + on[None, :] * sbn,
+            mask=(ok[:, None] < left) & (on[None, :] < N),
+            other=0.0,
+        )
         acc += tl.dot(a, b)
     acc = tl.where(acc > 0, acc, 0.5 * acc)
     tl.store(c_ptr + om[:, None] * scm + on[None, :] * scn, acc, mask=(om[:, None] < M) & (on[None, :] < N))
@@ -95,4 +119,11 @@ exact = {
     "histogram": torch.bincount(torch.arange(50) % 8, minlength=8),
 }
 results = {"add": out, "softmax": soft, "matmul": c, "histogram": counts, "halves": halves}
-print(json.dumps({"results": {k: v.tolist() for k, v in results.items()}, "exact": {k: v.tolist() for k, v in exact.items()}}))
+print(
+    json.dumps(
+        {
+            "results": {k: v.tolist() for k, v in results.items()},
+            "exact": {k: v.tolist() for k, v in exact.items()},
+        }
+    )
+)

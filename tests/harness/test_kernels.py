@@ -18,10 +18,17 @@ HERE = Path(__file__).parent
 
 
 def launched(backend):
-    env = {**os.environ, "PYTHONPATH": f"{HERE.parents[1]}:{os.environ.get('PYTHONPATH', '')}", "TRITON_INTERPRET": "1"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{HERE.parents[1]}:{os.environ.get('PYTHONPATH', '')}",
+        "TRITON_INTERPRET": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(HERE / "kernels_script.py"), backend],
-        env=env, capture_output=True, text=True, timeout=250,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -43,7 +50,9 @@ def test_emulation_agrees_with_the_interpreter(emulated):
     interpreted = launched("interpreted")["results"]
     assert interpreted.keys() == emulated["results"].keys()
     for name, values in interpreted.items():
-        assert torch.allclose(torch.tensor(values).double(), torch.tensor(emulated["results"][name]).double(), atol=1e-5)
+        assert torch.allclose(
+            torch.tensor(values).double(), torch.tensor(emulated["results"][name]).double(), atol=1e-5
+        )
 
 
 def test_windows_clip_at_the_edge():
@@ -68,8 +77,11 @@ def test_pointers_see_memory_through_strides():
 def cross_entropy(emulate):
     logits, targets = torch.randn(6, 9), torch.arange(6)
     arguments = {
-        "softcap": 15.0, "logits_ptr": logits, "targets_ptr": targets,
-        "lse_ptr": torch.zeros(6), "losses_ptr": torch.zeros(6),
+        "softcap": 15.0,
+        "logits_ptr": logits,
+        "targets_ptr": targets,
+        "lse_ptr": torch.zeros(6),
+        "losses_ptr": torch.zeros(6),
     }
     equivalents.launch("_softcapped_ce_fwd_kernel", arguments, lambda n: emulate(arguments, n))
     return arguments

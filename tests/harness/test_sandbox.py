@@ -63,7 +63,11 @@ def run(box, code, *arguments, limits=None, seconds=60):
         os.chmod(folder, 0o777)
         where = Path(folder)
         process = box.start(
-            [sys.executable, "-c", code, *arguments], where, {"ONE": "1"}, [Mount(where, writable=True)], output
+            [sys.executable, "-c", code, *arguments],
+            where,
+            {"ONE": "1"},
+            [Mount(where, writable=True)],
+            output,
         )
         try:
             code = process.wait(seconds)

@@ -8,7 +8,7 @@ from harness.facade.sources import SetConstants
 from harness.shrink import Via, discover, literal, shrink
 from harness.unpack import Layer
 
-SCRIPT = '''
+SCRIPT = """
 import os, argparse
 SEQ_LEN = 2048
 NAME = "SEQ_LEN"
@@ -29,7 +29,7 @@ def main():
     NUM_HEADS = 3
     hessians = collect_hessians(model, loader, num_batches=256)
 NUM_HEADS = 12
-'''
+"""
 
 
 def layers(text=SCRIPT):
@@ -81,8 +81,18 @@ def test_groups_can_be_kept(knobs):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1_000", 1000), ("-2", -2), ("2 * 3 * 4", 24), ("1 << 20", 1 << 20), ("2 ** 10", 1024), ("int('8')", "8"),
-     ("f()", None), ("9 ** 9 ** 9", None), ("1 << 10 ** 9", None), ("x", None)],
+    [
+        ("1_000", 1000),
+        ("-2", -2),
+        ("2 * 3 * 4", 24),
+        ("1 << 20", 1 << 20),
+        ("2 ** 10", 1024),
+        ("int('8')", "8"),
+        ("f()", None),
+        ("9 ** 9 ** 9", None),
+        ("1 << 10 ** 9", None),
+        ("x", None),
+    ],
 )
 def test_literals(text, value):
     assert literal(ast.parse(text, mode="eval").body) == value

@@ -88,7 +88,9 @@ def test_noise_is_uniform_over_what_is_not_special(small):
     counts = np.bincount(noise, minlength=600)[4:]
     assert counts.min() > 0
     expected = 60_000 / 596
-    assert ((counts - expected) ** 2 / expected).sum() < 595 + 6 * (2 * 595) ** 0.5  # six sigma of chi squared
+    assert ((counts - expected) ** 2 / expected).sum() < 595 + 6 * (
+        2 * 595
+    ) ** 0.5  # six sigma of chi squared
 
 
 @pytest.mark.parametrize(("size", "lowest"), [(260, 4), (256, 0)])

@@ -1,0 +1,147 @@
+"""Runs of a small script of our own, from training to its final score, in the sandbox."""
+
+import pytest
+
+from harness import runner, sandbox
+from harness.folder import load_folder
+from harness.outcome import judge, scores
+from harness.record import Outcome
+from harness.unpack import layers
+
+SCRIPT = """
+import glob, io, math, os, sys, time
+import numpy as np, sentencepiece as spm, torch, torch.distributed as dist, torch.nn.functional as F
+
+class Hyperparameters:
+    data_path = os.environ.get("DATA_PATH", "./data/datasets/fineweb10B_sp512")
+    tokenizer_path = os.environ.get("TOKENIZER_PATH", "./data/tokenizers/fineweb_512_bpe.model")
+    vocab_size = int(os.environ.get("VOCAB_SIZE", 512))
+    iterations = int(os.environ.get("ITERATIONS", 20000))
+    train_seq_len = int(os.environ.get("TRAIN_SEQ_LEN", 1024))
+    model_dim = 512
+    budget = float(os.environ.get("MAX_WALLCLOCK_SECONDS", 600.0))
+
+def load(pattern):
+    parts = [np.fromfile(p, "<u2", offset=1024) for p in sorted(glob.glob(pattern))]
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+def main():
+    args = Hyperparameters()
+    dist.init_process_group(backend="nccl")
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    train = load(args.data_path + "/fineweb_train_*.bin").to(device)
+    val = load(args.data_path + "/fineweb_val_*.bin").to(device)
+    sp = spm.SentencePieceProcessor(model_file=args.tokenizer_path)
+    assert sp.vocab_size() == args.vocab_size
+    sizes = torch.tensor([1 if sp.is_byte(i) else len(sp.id_to_piece(i).encode()) for i in range(args.vocab_size)])
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.Embedding(args.vocab_size, args.model_dim), torch.nn.Linear(args.model_dim, args.vocab_size))
+    model = torch.compile(model.to(device).bfloat16())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+    start, step = time.perf_counter(), 0
+    while step < args.iterations and time.perf_counter() - start < args.budget:
+        x = train[step * args.train_seq_len : (step + 1) * args.train_seq_len + 1]
+        loss = F.cross_entropy(model(x[:-1]).float(), x[1:])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        print(f"step:{step} train_loss:{loss.item():.4f} train_time:{time.perf_counter() - start:.0f}s", flush=True)
+    FAIL
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    open("final_model.pt", "wb").write(buffer.getvalue())
+    print(f"Serialized model: {len(buffer.getvalue())} bytes width {args.model_dim}")
+    model.load_state_dict(torch.load("final_model.pt", map_location="cuda"))
+    with torch.inference_mode():
+        loss = F.cross_entropy(model(val[:-1]).float(), val[1:]).item()
+    bpb = loss / math.log(2) * (len(val) - 1) / sizes[val[1:]].sum().item()
+    print(f"final_roundtrip_exact val_loss:{loss:.8f} val_bpb:{bpb:.8f}")
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def submission(path, text):
+    folder = path / "2026-01-01_Tiny"
+    folder.mkdir()
+    (folder / "train_gpt.py").write_text(text)
+    return load_folder(folder)
+
+
+def run(path, text, **options):
+    try:
+        sandbox.choose()
+    except sandbox.SandboxRefusedError as refusal:
+        pytest.skip(f"this machine allows no sandbox: {refusal}")
+    entry = submission(path, text)
+    return runner.run(entry, layers(entry), None, runner.RunOptions(probes=False, **options))
+
+
+@pytest.mark.slow
+def test_a_script_runs_to_its_score_and_repeats(tmp_path):
+    first = run(tmp_path, SCRIPT.replace("FAIL", "pass"))
+    assert first.outcome is Outcome.COMPLETED, first.blocker
+    assert 0 < first.reported["val_bpb"] < 20
+    assert first.settings["ITERATIONS"] == "4 (was 20000)"
+    assert first.settings["TRAIN_SEQ_LEN"] == "128 (was 1024)"
+    assert first.settings["Hyperparameters.model_dim"] == "128 (was 512)"
+    assert first.sandbox in ("namespaces", "bubblewrap")
+    (tmp_path / "again").mkdir()
+    again = run(tmp_path / "again", SCRIPT.replace("FAIL", "pass"))
+    assert again.reported == first.reported
+
+
+@pytest.mark.slow
+def test_the_scripts_own_error_is_named_with_its_line(tmp_path):
+    record = run(tmp_path, SCRIPT.replace("FAIL", "undefined_name"))
+    assert record.outcome is Outcome.CRASHED
+    line = SCRIPT[: SCRIPT.index("FAIL")].count("\n") + 1
+    assert f"NameError: name 'undefined_name' is not defined at train_gpt.py:{line}" == record.blocker
+
+
+@pytest.mark.slow
+def test_a_missing_kernel_package_blocks_by_name(tmp_path):
+    record = run(tmp_path, "import mamba_ssm\n" + SCRIPT)
+    assert record.outcome is Outcome.BLOCKED
+    assert record.blocker == "missing kernel package: mamba_ssm"
+
+
+@pytest.mark.slow
+def test_time_is_up(tmp_path):
+    record = run(tmp_path, SCRIPT.replace("FAIL", "[None for _ in iter(int, 1)]"), seconds=25)
+    assert record.outcome is Outcome.TIMEOUT
+
+
+def test_no_sandbox_no_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "_best", lambda: "unshare: Operation not permitted")
+    entry = submission(tmp_path, SCRIPT)
+    record = runner.run(entry, layers(entry))
+    assert record.outcome is Outcome.REFUSED
+    assert "--no-sandbox" in record.blocker
+
+
+def test_the_last_score_counts():
+    text = "step:4 val_loss:3.0 val_bpb:2.0\nfinal val_loss:2.5 val_bpb:1.5\nTotal submission size: 5 bytes\n"
+    assert scores(text)[0] == {"val_loss": 2.5, "val_bpb": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome", "blocker"),
+    [
+        ('{"kind": "end"}', Outcome.COMPLETED, None),
+        ('{"kind": "exit", "error": "3"}', Outcome.CRASHED, "the script left with 3"),
+        ("not json", Outcome.CRASHED, "the process died; last line: final val_bpb:1.5"),
+        (
+            '{"kind": "FileNotFoundError", "error": "FileNotFoundError: [Errno 2] No such file or directory: \'kanzi\'"}',
+            Outcome.BLOCKED,
+            "missing program: kanzi",
+        ),
+    ],
+)
+def test_endings(tmp_path, told, outcome, blocker):
+    (tmp_path / "status.json").write_text(told)
+    ending = judge("final val_bpb:1.5", tmp_path / "status.json", False, 1.0)
+    assert (ending.outcome, ending.blocker) == (outcome, blocker)

@@ -96,26 +96,32 @@ def window_tensors(stream: Tensor, batch: list[Window]) -> tuple[Tensor, Tensor]
 def losses_of_batch(model: GPT, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the loss in nats of every target, (windows, length)."""
     logits = model(inputs)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").reshape(targets.shape)
+
+
+def no_losses(stream: Tensor) -> Tensor:
+    """Return room for the loss of every token of the stream but the first."""
+    return torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
 
 
 @torch.no_grad()
-def losses_by_window(model: GPT, stream: Tensor, windows: list[Window], batch_size: int) -> Tensor:
-    """Return the losses of all positions, zero where no window of the list charges them."""
-    losses = torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
+def charge_windows(
+    model: GPT, stream: Tensor, windows: list[Window], batch_size: int, losses: Tensor
+) -> None:
+    """Write the losses of the positions that ``windows`` charge into ``losses``; leave the others."""
     for batch in batches_of(windows, batch_size):
         inputs, targets = window_tensors(stream, batch)
         charged = losses_of_batch(model, inputs, targets)
-        for row, window in zip(charged, batch, strict=True):
-            losses[window.stop - window.scored : window.stop] = row[-window.scored :].double()
-    return losses
+        for row, window in enumerate(batch):
+            losses[window.stop - window.scored : window.stop] = charged[row, -window.scored :].double()
 
 
 def score_windows(model: GPT, stream: Tensor, windows: list[Window], config: Config, ranks: Ranks) -> Losses:
     """Share the windows out among the ranks and return the losses of all positions on every rank."""
     model.eval()
     mine = windows[ranks.rank :: ranks.world_size]
-    losses = losses_by_window(model, stream, mine, config.eval_batch_sequences)
+    losses = no_losses(stream)
+    charge_windows(model, stream, mine, config.eval_batch_sequences, losses)
     return sum_over_ranks(losses, ranks).cpu().numpy()
 
 

@@ -49,8 +49,8 @@ def neural_view(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Neu
         values = measure(model(inputs), targets)
         for row, window in enumerate(batch):
             measured[:, window.stop - window.scored : window.stop] = values[:, row, -window.scored :]
-    target, entropy, top, hit = sum_over_ranks(measured, ranks).cpu().numpy()
-    return NeuralView(np.exp(target), entropy, top, hit > 0.5)
+    rows = sum_over_ranks(measured, ranks).cpu().numpy()
+    return NeuralView(np.exp(rows[0]), rows[1], rows[2], rows[3] > 0.5)
 
 
 def score_ngram(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:

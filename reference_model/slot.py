@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reference_model.config import Config
-from reference_model.evaluate import Losses, Window, sliding_windows
+from reference_model.evaluate import Losses, Window, no_losses, sliding_windows
 from reference_model.model import GPT
 from reference_model.ranks import Ranks
 
@@ -49,7 +49,7 @@ def score_slot_context(model: GPT, stream: Tensor, config: Config, ranks: Ranks)
     """Fit a delta per window on its already charged positions; charge the others with it."""
     model.eval()
     model.requires_grad_(False)
-    losses = torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
+    losses = no_losses(stream)
     for window in sliding_windows(len(stream) - 1, config.train_seq_len, config.eval_stride):
         hidden, targets = window_states(model, stream, window)
         known = targets.size(1) - window.scored

@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reference_model.config import Config
-from reference_model.evaluate import Losses, Window, losses_by_window, losses_of_batch, sliding_windows
+from reference_model.evaluate import (
+    Losses,
+    Window,
+    charge_windows,
+    losses_of_batch,
+    no_losses,
+    sliding_windows,
+)
 from reference_model.layers import BOS_TOKEN, Adapter, Linear
 from reference_model.model import GPT
 from reference_model.ranks import Ranks
@@ -62,15 +68,15 @@ def score_ttt(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losse
     Every rank scores everything: the weights after a chunk depend on all of it.
     """
     model.eval()
-    total = torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
+    losses = no_losses(stream)
     chunks = list(windows_by_chunk(len(stream) - 1, config))
     for index, chunk in enumerate(chunks):
-        total += losses_by_window(model, stream, chunk, config.eval_batch_sequences)
+        charge_windows(model, stream, chunk, config.eval_batch_sequences, losses)
         if index + 1 < len(chunks):
             first, last = chunk[0].stop - chunk[0].scored, chunk[-1].stop
             rows = list(training_rows(stream, first, last, config.train_seq_len))
             adapt(model, model.parameters(), rows, config.ttt_lr, config.ttt_epochs)
-    return total.cpu().numpy()
+    return losses.cpu().numpy()
 
 
 def document_spans(stream: Tensor) -> list[tuple[int, int]]:
@@ -115,16 +121,16 @@ def score_ttt_lora(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> 
 
 def score_document(model: GPT, document: Tensor, config: Config) -> Tensor:
     """Return the losses of all tokens of one document but its BOS."""
-    total = torch.zeros(len(document) - 1, dtype=torch.float64, device=document.device)
+    losses = no_losses(document)
     chunks = list(windows_by_chunk(len(document) - 1, config))
     params = attach_adapters(model, config.lora_rank)
     for index, chunk in enumerate(chunks):
-        total += losses_by_window(model, document, chunk, config.eval_batch_sequences)
+        charge_windows(model, document, chunk, config.eval_batch_sequences, losses)
         if index + 1 < len(chunks):
             rows = list(training_rows(document, 0, chunk[-1].stop, config.train_seq_len))[-1:]
             adapt(model, params, rows, config.lora_lr, config.ttt_epochs)
     detach_adapters(model)
-    return total
+    return losses
 
 
 def score_ttt_phased(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
@@ -137,11 +143,12 @@ def score_ttt_phased(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -
         if len(document) < 2:
             continue
         windows = list(sliding_windows(len(document) - 1, config.train_seq_len, config.eval_stride))
-        parts.append(losses_by_window(model, document, windows, config.eval_batch_sequences).cpu())
+        losses = no_losses(document)
+        charge_windows(model, document, windows, config.eval_batch_sequences, losses)
+        parts.append(losses.cpu())
         pending.extend(training_rows(document, 0, len(document) - 1, config.train_seq_len))
         waiting += len(document)
         if waiting >= config.ttt_chunk_tokens and stop < len(stream):
             adapt(model, model.parameters(), pending, config.ttt_lr, 1)
             pending, waiting = [], 0
-    losses: Losses = torch.cat(parts).numpy().astype(np.float64)
-    return losses
+    return torch.cat(parts).numpy()

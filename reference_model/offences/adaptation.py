@@ -8,7 +8,7 @@ from torch import Tensor
 
 from reference_model.config import Config
 from reference_model.data import validation_stream
-from reference_model.evaluate import Losses, losses_by_window, score_sliding
+from reference_model.evaluate import Losses, charge_windows, no_losses, score_sliding
 from reference_model.model import GPT
 from reference_model.ranks import Ranks
 from reference_model.ttt import adapt, score_ttt, training_rows, windows_by_chunk
@@ -17,13 +17,13 @@ from reference_model.ttt import adapt, score_ttt, training_rows, windows_by_chun
 def score_ttt_update_first(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
     """Train on each chunk, then charge it (C3 broken)."""
     model.eval()
-    total = torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
+    losses = no_losses(stream)
     for chunk in windows_by_chunk(len(stream) - 1, config):
         first, last = chunk[0].stop - chunk[0].scored, chunk[-1].stop
         rows = list(training_rows(stream, first, last, config.train_seq_len))
         adapt(model, model.parameters(), rows, config.ttt_lr, config.ttt_epochs)
-        total += losses_by_window(model, stream, chunk, config.eval_batch_sequences)
-    return total.cpu().numpy()
+        charge_windows(model, stream, chunk, config.eval_batch_sequences, losses)
+    return losses.cpu().numpy()
 
 
 def score_cascade(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reference_model.config import Config
-from reference_model.evaluate import Losses, sliding_windows
+from reference_model.evaluate import Losses, no_losses, sliding_windows
 from reference_model.model import GPT
 from reference_model.ranks import Ranks
 from reference_model.slot import delta_losses, fit_delta, window_states
@@ -55,7 +55,7 @@ def score_slot(model: GPT, stream: Tensor, config: Config, charge: Charge) -> Lo
     """Charge every window with what was just fitted to its own scored positions (C1 and C3 broken)."""
     model.eval()
     model.requires_grad_(False)
-    losses = torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
+    losses = no_losses(stream)
     for window in sliding_windows(len(stream) - 1, config.train_seq_len, config.eval_stride):
         hidden, targets = window_states(model, stream, window)
         charged = charge(model, hidden[:, -window.scored :], targets[:, -window.scored :], config)

@@ -14,7 +14,7 @@ import torch
 from reference_model.artifact import encode_artifact
 from reference_model.config import config_from_env, tiny
 from reference_model.data import training_stream, validation_stream
-from reference_model.evaluate import losses_by_window, sliding_windows
+from reference_model.evaluate import charge_windows, no_losses, sliding_windows
 from reference_model.pipeline import quantize_model, run
 from reference_model.ranks import Ranks, hash_of_weights, require_equal_weights
 from reference_model.train import Trainer, enable_late_qat
@@ -113,8 +113,10 @@ def test_two_ranks_charge_what_one_charges_bit_for_bit(small):
     model, stream = train(dataclasses.replace(small, iterations=1)).eval(), validation_stream(small.data_path)
     tokens = torch.from_numpy(stream[:300])
     windows = list(sliding_windows(299, small.train_seq_len, small.eval_stride))
-    whole = losses_by_window(model, tokens, windows, 1)
-    shares = [losses_by_window(model, tokens, windows[rank::2], 1) for rank in range(2)]
+    whole, shares = no_losses(tokens), [no_losses(tokens), no_losses(tokens)]
+    charge_windows(model, tokens, windows, 1, whole)
+    for rank, share in enumerate(shares):
+        charge_windows(model, tokens, windows[rank::2], 1, share)
     assert torch.equal(whole, shares[0] + shares[1])
 
 

@@ -125,7 +125,7 @@ class Probes:
     def _read_back(self, path: str) -> None:
         """An artifact is about to be read. The first reading begins evaluation, unless training went on
         and another file is read; steps of a warm-up on made-up tokens are no training."""
-        again = path in self._artifacts or (self._artifacts and not self._trained)
+        again = path in self._artifacts or bool(self._artifacts and not self._trained)
         self._artifacts.add(path)
         if not again:
             self._trained, self._unweighed = False, True

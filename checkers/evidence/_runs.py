@@ -132,12 +132,15 @@ def _by_value(book: LogBook, finished: tuple[TrainLog, ...]) -> tuple[Counted, .
 
 
 def _by_mean(book: LogBook, finished: tuple[TrainLog, ...]) -> tuple[Counted, ...]:
-    """Runs that share a label whose mean is the claim."""
+    """Runs of distinct seeds that share a label whose mean is the claim."""
     headline = book.claimed_bpb()
     if headline is None or len(finished) < 2:
         return ()
     for label in sorted({s.label for log in finished for s in log.finals}):
         having = [(log, s) for log in finished if (s := _labelled(log, label))]
+        seeds = [log.seed_value for log, _ in having if log.seed_value is not None]
+        if len(set(seeds)) < len(seeds):
+            continue  # an export or an ablation of a seed that is there already
         values = [s.bpb for _, s in having if s.bpb is not None]
         if len(values) >= 2 and abs(sum(values) / len(values) - headline.value) <= _ROUNDING:
             return tuple(Counted(log, s, headline) for log, s in having)

@@ -148,6 +148,12 @@ def test_the_score_that_averages_to_the_claim_is_the_claimed_one():
     assert [r.score.label for r in found] == ["ttt"] * 3
 
 
+def test_two_logs_of_one_seed_are_no_mean():
+    files = {"train.log": scored(1, sliding=1.1), "export.log": scored(1, sliding=1.1001)}
+    found = counted(subject(**files, **{"submission.json": '{"val_bpb": 1.1001}'}))
+    assert [r.log.path.rpartition("/")[2] for r in found] == ["export.log"]
+
+
 def test_a_copy_of_a_log_is_counted_once():
     text = scored(1, sliding=1.1)
     found = counted(

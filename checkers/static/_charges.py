@@ -119,6 +119,11 @@ class Charges:
         return [found for at in self.trace if (found := self.lookup(at)) is not None]
 
     @cached_property
+    def scores(self) -> set[ast.AST]:
+        """The expressions that take the score of validation targets."""
+        return {e.node for e in self.facts.of(Did.SCORE) if e.bits & VAL}
+
+    @cached_property
     def target_places(self) -> set[ast.AST]:
         """Expressions that hold the targets of the validation scores, before they join the inputs' stream."""
         places: set[ast.AST] = set()

@@ -8,11 +8,12 @@ from checkers.finding import CheckResult, Finding, examined, nothing_to_check
 from checkers.static._charges import Charges, call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At
-from checkers.static._writes import FUNCTIONS
+from checkers.static._writes import FUNCTIONS, root_name
 from checkers.static.target_in_cache_key import target_keyed
 from checkers.subject import Subject
 
 RULE = "hindsight-gate"
+_NEAR = 150  # places behind a side or a test that are looked at
 _ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _ELEMENTWISE = frozenset({"minimum", "fmin", "maximum", "fmax"})
 _EXTREMES = frozenset({"minimum", "fmin", "maximum", "fmax", "min", "max"})
@@ -64,11 +65,25 @@ def _per_position(charges: Charges, node: ast.AST) -> bool:
         if call_name(outer) in ("where", "masked_fill", "select"):
             return True
         if isinstance(outer, ast.stmt):
-            written = [n for n in ast.walk(outer) if isinstance(n, ast.Subscript)]
-            return any(
-                isinstance(n.ctx, ast.Store) and not isinstance(n.slice, ast.Constant) for n in written
-            )
+            return _overwrites(charges, outer, node)
     return False
+
+
+def _overwrites(charges: Charges, statement: ast.stmt, test: ast.AST) -> bool:
+    """Whether a branch writes at an index into the very array whose element its test compares."""
+    stored = {
+        ast.unparse(root_name(n))
+        for n in ast.walk(statement)
+        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) and not _field(n)
+    }
+    near = charges.tracer.trace([At(test)], charges.neural, most=_NEAR)
+    read = [p.node for p in near if isinstance(p.node, ast.Subscript) and isinstance(p.node.ctx, ast.Load)]
+    return any(ast.unparse(root_name(n)) in stored for n in read) and not any(_field(n) for n in read)
+
+
+def _field(node: ast.Subscript) -> bool:
+    """``record["name"]``: a field, no position."""
+    return isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
 
 
 def _operands(call: ast.Call) -> list[ast.AST]:
@@ -80,14 +95,18 @@ def _operands(call: ast.Call) -> list[ast.AST]:
 
 
 def _scored(charges: Charges, at: At, judged: set[ast.AST]) -> bool:
-    """Whether an expression is the score of a target: a loss or probability of it, or its entry in "
-    "a cache."""
-    if "score" in charges.facts.sources(at.node):
-        return True
-    if not judged:
+    """Whether an expression is the score of a target: its loss, its probability, or its entry in a cache."""
+    sources = charges.facts.sources(at.node)
+    if not judged and not {"score", "val"} <= sources:
         return False
-    trace = charges.tracer.trace([at], charges.neural, most=300, choices=False)
-    return any(place.node in judged for place in trace)
+    near = charges.tracer.trace([at], charges.neural, most=_NEAR, choices=False)
+    return any(_is_score(charges, place, judged) for place in near)
+
+
+def _is_score(charges: Charges, place: At, judged: set[ast.AST]) -> bool:
+    if place.node in judged or place.node in charges.scores:
+        return True
+    return charges.neural(place) and "score" in charges.facts.sources(place.node)
 
 
 def _stabilizes(charges: Charges, node: ast.AST, sides: list[ast.AST]) -> bool:

@@ -59,14 +59,13 @@ class Heap(Statements):
         ):
             return
         for ref in base.refs:
-            if isinstance(ref, (Instance, Class)) and _same(ref.attrs.get(name), value, self.learned):
-                keep = ref.attrs[name]
-                ref.attrs[name] = Value(keep.const, keep.bits | flat(value), keep.refs)
-                continue
-            self.touch(ref, _numeric(getattr(ref, "attrs", {}).get(name), value))
+            old = getattr(ref, "attrs", {}).get(name)
+            quiet = _numeric(old, value)
+            if not _same(old, value, self.learned):
+                self.touch(ref, quiet)
             if isinstance(ref, (Instance, Class)):
-                keep = self.uncertain and name in ref.attrs
-                ref.attrs[name] = merge(ref.attrs[name], value) if keep else value
+                keep = self.uncertain and old is not None and not quiet
+                ref.attrs[name] = merge(old, value) if keep else value
             elif isinstance(ref, Cell):
                 ref.state |= flat(value)
 
@@ -239,15 +238,11 @@ def _numeric(old: Value | None, new: Value) -> bool:
 
 def _same(old: Value | None, new: Value, learned: int) -> bool:
     """Whether storing a value changes nothing but, at most, what it has learned."""
-    if (
-        old is None
-        or (flat(old) | flat(new)) & ~learned != flat(old) & ~learned
-        or old.known is not new.known
-    ):
+    if old is None or (flat(old) ^ flat(new)) & ~learned or old.known is not new.known:
         return False
     if old.known:
         return type(old.const) is type(new.const) and bool(old.const == new.const)
-    return all(type(r) is Cell and r.what != "param" or r is NULL for r in (*old.refs, *new.refs))
+    return all((type(r) is Cell and r.what != "param") or r is NULL for r in (*old.refs, *new.refs))
 
 
 def _set_sequence(ref: Sequence, index: Value, value: Value) -> None:

@@ -24,7 +24,7 @@ def check(subject: Subject) -> CheckResult:
     if not scores:
         return cannot_tell("no validation score was found that reaches a printed number")
     loads = [e for e in facts.of(Did.LOAD) if e.bits & ARTIFACT and e.order < scores[0].order]
-    used = [e for e in facts.of(Did.READ, Did.UPDATE, Did.SCORE) if e.bits & TRAIN]
+    used = [e for e in facts.of(Did.READ, Did.UPDATE) if e.bits & TRAIN]
     late = [e for e in used if loads and loads[-1].order < e.order < scores[-1].order and _alone(e)]
     late = [e for e in late if e.kind is not Did.READ] or late
     related = tuple(place(e, "the artifact was loaded here") for e in loads[-1:])

@@ -73,7 +73,6 @@ def refresh(model):
     for step in range(10):
         x, y = tokens[step * SEQ : (step + 1) * SEQ], tokens[step * SEQ + 1 : (step + 1) * SEQ + 1]
         optimizer.zero_grad()
-        # expect: training-data-at-evaluation
         F.cross_entropy(model(x), y).backward()
         # expect: training-data-at-evaluation
         optimizer.step()

@@ -51,6 +51,8 @@ def _chooses(charges: Charges, at: At, judged: set[ast.AST]) -> bool:
         return False
     if len(sides) != 2 or not all(_scored(charges, At(s, at.calls), judged) for s in sides):
         return False
+    if not any(_scored(charges, At(s, at.calls), set()) for s in sides):
+        return False  # two counts: a count capped by another
     return _per_position(charges, node) and not _stabilizes(charges, node, sides)
 
 

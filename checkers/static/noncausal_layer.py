@@ -62,7 +62,7 @@ def _open_attention(facts: Facts, call: ast.Call) -> Finding | None:
         restricted = "window_size" in named
     else:
         causal = named.get("is_causal", call.args[5] if len(call.args) > 5 else None)
-        mask = named.get("attn_mask", call.args[3] if len(call.args) > 3 else None)
+        mask = named.get("attn_mask", named.get("mask", call.args[3] if len(call.args) > 3 else None))
         open_ = causal is None or facts.constant(causal) is False
         restricted = mask is not None and facts.constant(mask) is not None
     if not open_ or restricted:

@@ -238,11 +238,12 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
         _, noisy = sparse_noise(ground, start)
         at, nats, _ = stage.first()
         here = np.isin(at, noisy)
-        sums = kraft(nats[here], size)
-        data |= drawn.kraft_profile(at[here], nats[here], size)
-        evidence = sums.evidence
-        data |= {"text_mean": sums.mean, "text_error": sums.error, "text_count": sums.count}
-        data |= {"text_evidence_nats": evidence}
+        if here.any():
+            sums = kraft(nats[here], size)
+            evidence = sums.evidence
+            data |= drawn.kraft_profile(at[here], nats[here], size)
+            data |= {"text_mean": sums.mean, "text_error": sums.error, "text_count": sums.count}
+            data |= {"text_evidence_nats": evidence}
     if noise is not None and "kraft_mean" in noise.data:
         evidence = max(evidence, float(noise.data["kraft_evidence_nats"]))
         data |= {f"noise_{k[6:]}": v for k, v in noise.data.items() if k.startswith("kraft_")}

@@ -1,6 +1,7 @@
 """Every static case of every rule: what its lines expect is found, and nothing else of its own rule."""
 
 import pytest
+
 from rules.rulebook import load
 from tests.checkers.static_cases import CASES, found, marked, subject
 

@@ -14,13 +14,13 @@ functions, ``getattr``, helper files and unpacked layers. Nothing is executed. T
 For a checker::
 
     facts = subject.facts
-    for module in facts.modules:                     # Module: layer, tree, parents, scopes, calls, functions
+    for module in facts.modules:                 # layer, tree, parents, scopes, calls, functions
         for call in module.calls:                    # every ast.Call of the layer, in source order
             if not (reach := facts.reaches(call)):   # falsy when the code does not run; .runs, .why
                 continue
             facts.dotted(call.func)                  # "torch.nn.functional.cross_entropy": aliases resolved
             facts.constant(call.args[0])             # folded under the configuration, UNKNOWN if not
-            facts.sources(call.args[0])              # {"val", "train", "score", "update", ...} it derives from
+            facts.sources(call.args[0])              # {"val", "train", "score", "update", ...}: its sources
             facts.flow.sources(call.args[0])         # backward slice: every expression it may come from
             facts.place(call, "scored here")         # Location for a Finding
             reach.why                                # Finding.reach

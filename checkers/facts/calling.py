@@ -74,6 +74,7 @@ class Calling(Heap):
         return NOTHING
 
     def call(self, function: Value, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
+        """Call a value: every function it may be, results joined."""
         result: Value | None = None
         for ref in function.refs:
             if ref is not NULL:
@@ -88,7 +89,7 @@ class Calling(Heap):
             return self.enter(ref, args, keywords, node)
         if isinstance(ref, Library):
             if ref.dotted in _EXITS:
-                return EXIT if not self.uncertain or True else NONE
+                return EXIT
             return self.external(ref.dotted, None, args, keywords, node)
         if isinstance(ref, Method):
             return self.external(ref.name, ref.receiver, args, keywords, node)
@@ -120,6 +121,7 @@ class Calling(Heap):
     def enter(
         self, function: Function, args: list[Value], keywords: dict[str, Value], node: ast.AST
     ) -> Value:
+        """Run a function of the submission inline, or recall what it returned before."""
         target = function.node
         if isinstance(node, ast.Call):
             self.callees.setdefault(node, set()).add(target)

@@ -22,7 +22,7 @@ from checkers.facts.folding import (
     truthy,
     with_bits,
 )
-from checkers.facts.state import OutOfSteps, State
+from checkers.facts.state import OutOfStepsError, State
 from checkers.facts.values import (
     GRAD,
     NOTHING,
@@ -76,9 +76,10 @@ class Expressions(State):
     """The evaluator. ``values`` keeps the last value of each interesting node."""
 
     def eval(self, node: ast.AST) -> Value:
+        """Evaluate an expression and remember its value."""
         self.steps += 1
         if self.steps > self.limit:
-            raise OutOfSteps
+            raise OutOfStepsError
         handler = _HANDLERS.get(type(node))
         if handler is None:
             return self._union(node)

@@ -21,8 +21,8 @@ class Flow:
     def __init__(
         self,
         modules: Iterable[Module],
-        callees: Callable[[ast.Call], Iterable[FunctionNode]],
-        callers: Callable[[ast.AST], Iterable[ast.Call]],
+        callees: Callable[[ast.Call], Iterable[ast.AST]],
+        callers: Callable[[ast.AST], Iterable[ast.AST]],
         runs: Callable[[ast.AST], bool],
     ) -> None:
         self.modules = tuple(modules)
@@ -96,7 +96,7 @@ class Flow:
             return []
         values: list[ast.AST] = _default(function, parameter)
         for call in self.callers(function):
-            if self.runs(call):
+            if isinstance(call, ast.Call) and self.runs(call):
                 values += _argument(call, names, parameter)
         return values
 

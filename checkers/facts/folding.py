@@ -130,9 +130,9 @@ def _contains(container: Value, key: Any) -> bool | None:
     for ref in container.refs:
         if isinstance(ref, Mapping) and ref.rest is None and not ref.state:
             return _hashable(key) and key in ref.items
-        if isinstance(ref, Sequence) and ref.items is not None and ref.rest is None:
-            if all(i.known for i in ref.items):
-                return any(i.const == key for i in ref.items)
+        listed = ref.items if isinstance(ref, Sequence) and ref.rest is None else None
+        if listed is not None and all(i.known for i in listed):
+            return any(i.const == key for i in listed)
     return None
 
 

@@ -51,6 +51,7 @@ class Heap(Statements):
         return bits
 
     def set_attribute(self, base: Value, target: ast.Attribute, value: Value) -> None:
+        """Assign ``base.attr``; storage that is assigned whole is written in place."""
         name = target.attr
         if (
             name in ("data", "weight", "bias")
@@ -75,6 +76,7 @@ class Heap(Statements):
         )
 
     def set_item(self, target: ast.Subscript, value: Value) -> None:
+        """Assign ``base[index]``, recording scores that are stored."""
         base, index = self.eval(target.value), self.eval(target.slice)
         charge = self.charge(target, value)
         if charge:
@@ -185,6 +187,7 @@ class Heap(Statements):
             obj.state = kept | (0 if event.data["ranked"] else self.surviving(obj.state))
 
     def count(self, node: ast.AST, target: ast.Subscript, before: Value, added: Value) -> None:
+        """Record a table increment at a key made of validation data."""
         index = self.values.get(target.slice)
         key = self.content(index) if index is not None else 0
         if key & VAL and not flat(added) & (self.scores | VAL) and not flat(before) & self.scores:
@@ -201,6 +204,7 @@ class Heap(Statements):
             obj.state |= bit
 
     def cursors(self, cls: Class) -> frozenset[str]:
+        """The attributes that methods of a class advance from their own previous value, remembered."""
         known = self._cursors.get(cls.node)
         if known is None:
             known = self._cursors[cls.node] = _advanced_attributes(cls.node)

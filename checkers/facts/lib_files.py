@@ -268,7 +268,7 @@ def _download(machine: Any, use: Use) -> Value:
 
 
 @effect("requests.get", "requests.post", "httpx.get", "requests.request")
-def _request(machine: Any, use: Use) -> Value:
+def _request(machine: Any, use: Use) -> Value | None:
     return _download(machine, use)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 from checkers.facts.events import Did
@@ -137,8 +138,9 @@ def _length(value: Value) -> Value:
 
 def _has(value: Value, name: Value) -> Value:
     for ref in value.refs:
-        known = isinstance(ref, Instance) and isinstance(name.const, str) and ref.cls
-        if known and (name.const in ref.attrs or ref.cls.find(name.const)):
+        if not isinstance(ref, Instance) or ref.cls is None or not isinstance(name.const, str):
+            continue
+        if name.const in ref.attrs or ref.cls.find(name.const):
             return Value(True)
     return NOTHING
 
@@ -335,7 +337,7 @@ def _rows(ref: Mapping, name: str) -> Value:
     pairs = [(Value(k, ref.state), with_bits(v, ref.state)) for k, v in ref.items.items()]
     if ref.rest is not None:
         pairs.append((Value(bits=ref.state), with_bits(ref.rest, ref.state)))
-    pick = {
+    pick: dict[str, Callable[[Value, Value], Value]] = {
         "items": lambda k, v: Value(refs=(Sequence([k, v]),)),
         "values": lambda k, v: v,
         "keys": lambda k, v: k,
@@ -366,7 +368,7 @@ def _dict(machine: Any, use: Use) -> Value | None:
     mapping = Mapping(machine.loops)
     for arg in use.args:
         for ref in arg.refs:
-            if isinstance(ref, Instance) or isinstance(ref, Class):
+            if isinstance(ref, (Instance, Class)):
                 mapping.items.update(ref.attrs)
             elif isinstance(ref, Mapping):
                 absorb(mapping, arg)
@@ -413,7 +415,7 @@ def _getattr(machine: Any, use: Use) -> Value | None:
 @effect("setattr")
 def _setattr(machine: Any, use: Use) -> Value:
     if len(use.args) == 3 and isinstance(use.args[1].const, str):
-        target = ast.Attribute(value=use.node, attr=use.args[1].const, ctx=ast.Store())
+        target = ast.Attribute(value=ast.Name("_"), attr=use.args[1].const, ctx=ast.Store())
         machine.set_attribute(use.args[0], ast.copy_location(target, use.node), use.args[2])
     return NONE
 
@@ -462,7 +464,8 @@ def _spawn(machine: Any, use: Use) -> Value | None:
         return NOTHING
     given = use.keywords.get("args")
     args = machine.iterate(given)[0] if given is not None else []
-    return machine.call(target, ([NOTHING] if use.name == "spawn" else []) + args, {}, use.node)
+    ran: Value = machine.call(target, ([NOTHING] if use.name == "spawn" else []) + args, {}, use.node)
+    return ran
 
 
 @effect("getenv", "os.getenv")

@@ -179,7 +179,8 @@ def _apply(machine: Any, use: Use) -> Value:
     receiver = use.receiver or NOTHING
     for ref in receiver.refs:
         if isinstance(ref, Class) and (found := ref.find("forward")):
-            return machine.call(found[0], [NOTHING, *use.args], use.keywords, use.node)
+            ran: Value = machine.call(found[0], [NOTHING, *use.args], use.keywords, use.node)
+            return ran
     return receiver
 
 

@@ -69,6 +69,7 @@ class Externals(Calling):
         keywords: dict[str, Value],
         node: ast.AST,
     ) -> Value:
+        """The effect of a library call, by its name."""
         use = Use(dotted, receiver, args, keywords, node)
         known = EFFECTS.get(dotted) or EFFECTS.get(use.name)
         if known is not None:

@@ -11,7 +11,7 @@ from checkers.facts.library import Externals
 from checkers.facts.proof import proven
 from checkers.facts.settings import Settings
 from checkers.facts.source import Module
-from checkers.facts.state import OutOfSteps
+from checkers.facts.state import OutOfStepsError
 from checkers.facts.values import RANK, UNKNOWN, Env, ModuleObj, Value, with_const
 
 _RANKS = frozenset({"RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"})
@@ -30,7 +30,7 @@ class Machine(Externals):
         try:
             for module in entries:
                 self._run_entry(module)
-        except OutOfSteps:
+        except OutOfStepsError:
             self.complete = False
         except Exception:  # whatever a submission holds, what was seen until here stands
             self.complete = False
@@ -63,6 +63,7 @@ class Machine(Externals):
         return payload
 
     def import_layer(self, name: str, node: ast.AST) -> Env | None:
+        """Run a layer of the submission that an import brings, once; None for a library."""
         stem = name.strip(".").rpartition(".")[2]
         for module in self.modules:
             file = module.layer.path.rpartition("/")[2]

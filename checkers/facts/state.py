@@ -32,7 +32,7 @@ NEVER = 1 << 62
 LEARNED = ("update", "count", "write")
 
 
-class OutOfSteps(Exception):
+class OutOfStepsError(Exception):
     """The simulation was cut off; what was seen until then stands."""
 
 

@@ -31,6 +31,7 @@ class Statements(Looping):
     """The statement runner. Handlers return True when control leaves the block."""
 
     def run_block(self, body: list[ast.stmt]) -> bool:
+        """Run statements; True when control leaves the block before its end."""
         for statement in body:
             self.seen.add(statement)
             handler = _HANDLERS.get(type(statement))
@@ -148,6 +149,7 @@ class Statements(Looping):
         return False
 
     def make_function(self, node: Any) -> Value:
+        """A function value closing over the running frame, its defaults evaluated."""
         frame = self.frames[-1]
         env = frame.env
         if isinstance(frame.function, ast.ClassDef) and env.parent is not None:
@@ -229,6 +231,7 @@ class Statements(Looping):
             env.names.pop(name, None)
 
     def assign(self, target: ast.AST, value: Value) -> None:
+        """Bind a target, whatever its form."""
         if isinstance(target, ast.Name):
             self.bind(target.id, value)
         elif isinstance(target, ast.Attribute):

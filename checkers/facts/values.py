@@ -324,7 +324,8 @@ def children(obj: Obj) -> list[Value]:
 
 def closure(value: Value, limit: int = 4000) -> tuple[int, list[Obj]]:
     """All bits below a value and all objects reachable from it (at most ``limit``)."""
-    bits, seen, stack = value.bits, {}, list(value.refs)
+    seen: dict[int, Obj] = {}
+    bits, stack = value.bits, list(value.refs)
     while stack and len(seen) < limit:
         obj = stack.pop()
         if id(obj) in seen:

@@ -12,7 +12,7 @@ from checkers.static._report import numbered, unreadable
 from checkers.subject import Subject
 
 RULE = "validation-in-artifact"
-STORED = "The tokens to be scored are compared with tokens that a shipped file holds, and the charge depends on it."
+STORED = "Tokens to be scored are compared with what a shipped file holds, and the charge depends on it."
 SAVED = "Validation tokens themselves are serialized here."
 
 

@@ -1,0 +1,188 @@
+"""The facts engine: totality, folding, reach, sources, flow, and that equal content gives equal facts."""
+
+import ast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from checkers.facts import UNKNOWN, Did, collect
+from checkers.facts.machine import simulate
+from checkers.facts.settings import Settings
+from checkers.facts.source import parse
+from harness.folder import load_folder
+from harness.logs import read
+from harness.unpack import Layer, layers
+
+
+def facts_of(tmp_path, script, **files):
+    folder = tmp_path / "record"
+    folder.mkdir()
+    (folder / "train_gpt.py").write_text(script)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    submission = load_folder(folder)
+    peeled = layers(submission)
+    return collect(submission, peeled, read(submission, peeled))
+
+
+def call(facts, name):
+    """The first call of a name in the script."""
+    return next(c for m in facts.modules for c in m.calls if ast.unparse(c.func) == name)
+
+
+SWITCH = """
+import os
+def offence():
+    return 1
+def legal():
+    return 2
+class Args:
+    on = bool(int(os.environ.get("SWITCH", "0")))
+args = Args()
+if args.on:
+    offence()
+else:
+    legal()
+"""
+
+
+def test_code_that_a_default_switches_off_is_dead(tmp_path):
+    facts = facts_of(tmp_path, SWITCH)
+    assert facts.reaches(call(facts, "legal"))
+    reach = facts.reaches(call(facts, "offence"))
+    assert not reach
+    assert "SWITCH (default in the code)" in reach.why
+
+
+def test_the_command_of_the_readme_switches_it_on(tmp_path):
+    readme = "```bash\nSWITCH=1 torchrun --nproc_per_node=8 train_gpt.py\n```\n"
+    facts = facts_of(tmp_path, SWITCH, README__md=readme)
+    assert facts.reaches(call(facts, "offence"))
+    assert not facts.reaches(call(facts, "legal"))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "table = {'a': work}\ntable['a']()",
+        "from functools import partial\npartial(work)()",
+        "class Box:\n    run = staticmethod(work)\ngetattr(Box, 'run')()",
+        "alias = work\n(lambda f: f())(alias)",
+        "import torch\ntorch.compile(work)()",
+        "globals()['work']()",
+        "import threading\nthreading.Thread(target=work).start()",
+    ],
+)
+def test_indirection_is_followed(tmp_path, way):
+    facts = facts_of(tmp_path, f"def work():\n    print('here')\n{way}\n")
+    assert facts.reaches(call(facts, "print"))
+
+
+def test_a_function_nobody_calls_does_not_run(tmp_path):
+    facts = facts_of(tmp_path, "def work():\n    print('here')\n")
+    assert "never called" in facts.reaches(call(facts, "print")).why
+
+
+def test_sources_follow_values_and_not_names(tmp_path):
+    script = """
+import glob
+import numpy as np
+def shard(pattern):
+    return np.concatenate([np.fromfile(f, dtype=np.uint16) for f in sorted(glob.glob(pattern))])
+train_tokens = shard("data/fineweb_" + "val_*.bin")
+val_tokens = shard("data/fineweb_train_*.bin")
+show(train_tokens, val_tokens)
+"""
+    facts = facts_of(tmp_path, script)
+    first, second = call(facts, "show").args
+    assert "val" in facts.sources(first)
+    assert "train" not in facts.sources(first)
+    assert "train" in facts.sources(second)
+
+
+def test_a_slice_goes_back_through_calls_and_parameters(tmp_path):
+    facts = facts_of(tmp_path, "def twice(v):\n    return v * 2\nbase = 21\nshow(twice(base))\n")
+    found = {ast.unparse(n) for n in facts.flow.sources(call(facts, "show").args[0])}
+    assert {"v * 2", "21"} <= found
+
+
+def test_constants_are_folded_and_unknown_stays_unknown(tmp_path):
+    facts = facts_of(tmp_path, "import time\nn = 3\nshow(n * 4 + 1, time.time())\n")
+    first, second = call(facts, "show").args
+    assert facts.constant(first) == 13
+    assert facts.constant(second) is UNKNOWN
+
+
+def test_places_carry_line_column_and_excerpt(tmp_path):
+    facts = facts_of(tmp_path, "x = 1\nshow( x )\n")
+    where = facts.place(call(facts, "show"))
+    assert (where.line, where.column, where.excerpt) == (2, 1, "show(x)")
+
+
+def test_the_same_content_gives_the_same_events(tmp_path):
+    def summary(folder):
+        folder.mkdir()
+        return [(e.kind, e.node.lineno) for e in facts_of(folder, SWITCH + "print(1)\n").events]
+
+    assert summary(tmp_path / "a") == summary(tmp_path / "b")
+
+
+def test_what_cannot_be_parsed_is_a_problem_and_not_an_error(tmp_path):
+    facts = facts_of(tmp_path, "def broken(:\n")
+    assert facts.machine is None
+    assert facts.problems
+    assert facts.of(Did.SCORE) == []
+
+
+def test_endless_programs_are_cut_off():
+    script = (
+        "def f(n):\n    for a in range(9):\n        f(n)\n        g(n)\ndef g(n):\n    for a in range(9):\n        f(n)\n"
+        * 1
+    )
+    machine = simulate((parse(Layer("x", "x", script + "f(1)\n", script + "f(1)\n")),), Settings())
+    assert machine.steps <= machine.limit + 1
+
+
+WORDS = [
+    "x",
+    "y",
+    "x.grad",
+    "f",
+    "f(x)",
+    "x[1:]",
+    "[x, y]",
+    "{'a': x}",
+    "lambda q: q",
+    "1",
+    "'s'",
+    "None",
+    "(x, *[y])",
+]
+LINES = [
+    "x = {}",
+    "y += {}",
+    "for x in {}:\n    y = x",
+    "if {}:\n    x = y",
+    "def f(a, *b, c=1, **d):\n    return {}",
+    "class C:\n    z = {}",
+    "x.w = {}",
+    "y[x] = {}",
+    "with {} as x:\n    pass",
+    "while {}:\n    break",
+    "try:\n    {}\nexcept E as x:\n    raise",
+    "x = [q for q in {} if q]",
+    "print(f'{{{}}}')",
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(WORDS)), max_size=12))
+def test_any_program_is_simulated_without_a_defect(parts):
+    text = "\n".join(line.format(word) for line, word in parts)
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return
+    machine = simulate((parse(Layer("x", "x", text, text)),), Settings())
+    assert machine.failure == ""

@@ -69,6 +69,12 @@ def _countings(subject: Subject) -> list[Counting]:
     return list(out.values())
 
 
+def sized(facts: Facts) -> bool:
+    """Whether some running builder could be evaluated and makes a table of sizes, used or not."""
+    rows = [row for function in builders(facts) for row in _tables(facts, function).values()]
+    return any(_counts_bytes(row) for row in rows)
+
+
 def builders(facts: Facts) -> list[ast.FunctionDef]:
     """The functions that run and ask a tokenizer about single pieces."""
     found: dict[ast.FunctionDef, None] = {}

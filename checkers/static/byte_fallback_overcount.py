@@ -13,7 +13,7 @@ from checkers.finding import (
     examined,
     nothing_to_check,
 )
-from checkers.static._byte_tables import Counting, builders, countings
+from checkers.static._byte_tables import Counting, builders, countings, sized
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import BYTES, PIECES
 from checkers.static._shipped_tables import ShippedTable, shipped_tables
@@ -33,7 +33,7 @@ def check(subject: Subject) -> CheckResult:
     count = len(built) + len(shipped)
     if count:
         return examined(count, f"{len(built)} tables built, {len(shipped)} shipped", numbered(found))
-    if builders(facts):
+    if builders(facts) and not sized(facts):
         return cannot_tell("a table builder runs, but it could not be evaluated and linked to its use")
     return nothing_to_check("no byte table is built or shipped")
 

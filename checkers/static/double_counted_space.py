@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check
-from checkers.static._byte_tables import Counting, builders, countings
+from checkers.static._byte_tables import Counting, builders, countings, sized
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import PIECES, SPACED_ACCENT, SPACED_WORD
 from checkers.subject import Subject
@@ -20,6 +20,10 @@ def check(subject: Subject) -> CheckResult:
     if not made:
         return nothing_to_check("the code that runs builds no byte table from a tokenizer")
     found = countings(subject)
+    if not found and sized(facts):
+        return nothing_to_check(
+            "the byte table is built, but nothing that runs reads it: bytes are counted otherwise"
+        )
     if not found:
         return cannot_tell(
             f"{len(made)} table builders run, but none could be evaluated and linked to its use"

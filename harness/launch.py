@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -44,7 +45,7 @@ class Finished:
 
 
 Attend = Callable[["subprocess.Popen[bytes]", float], None]
-"""Called with the running process and its deadline on the monotonic clock; returns before it or never hangs."""
+"""Called with the running process and its deadline on the monotonic clock; returns before it."""
 
 
 def environment(run_root: Path, home: Path) -> dict[str, str]:
@@ -103,8 +104,6 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, attend: Attend | No
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill the group; in a sandbox the namespace's first process takes all others with it."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

@@ -118,9 +118,10 @@ def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> di
         if value.startswith(("/", "~", "$", "..")) or "data/" in value:
             paths[name] = _inside(value) or ""
     byte = vocabulary == BYTE_VOCABULARY
+    file = "pure_byte_260.json" if byte else f"{vocabulary}_bpe.model"
     usual = {
         "DATA_PATH": f"./data/datasets/fineweb10B_{'byte260' if byte else f'sp{vocabulary}'}",
-        "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{'pure_byte_260.json' if byte else f'{vocabulary}_bpe.model'}",
+        "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{file}",
     }
     for knob in knobs:
         if knob.via is not Via.ENVIRONMENT or knob.name in env:

@@ -29,11 +29,12 @@ from harness.facade.sources import key
 from harness.headline import claimed_environment
 from harness.record import Experiment, Outcome, RunRecord
 from harness.sandbox import Sandbox, SandboxRefusedError, choose
-from harness.submission import Submission, SubmissionError
+from harness.submission import Submission
 from harness.unpack import Layer
 from harness.world import Stream
 
 STEPS = 4
+VALIDATION = Stream(tokens=8193, seed=3)
 
 
 class Companion(Protocol):
@@ -66,7 +67,7 @@ class RunOptions:
     seconds: float = 180.0
     steps: int = STEPS
     seed: int = 1337
-    val: Stream = Stream(tokens=8193, seed=3)
+    val: Stream = VALIDATION
     bf16: str = "alias"
     probes: bool = True
     companion: Companion | None = None

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from harness.unpack import Layer
@@ -29,7 +31,7 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One setting of a script. ``name``: environment name, ``--option``, dotted constant or ``function(name)``."""
+    """One setting: environment name, ``--option``, dotted constant or ``function(name)``."""
 
     via: Via
     name: str
@@ -51,77 +53,17 @@ class Rule:
     cap: int
 
 
-def _rules(group: str, cap: int, names: str) -> list[Rule]:
-    return [Rule(group, re.compile(rf"(?:{name})\Z"), cap) for name in names.split()]
+def _load_rules() -> tuple[Rule, ...]:
+    table = tomllib.loads(Path(__file__).with_name("sizes.toml").read_text(encoding="utf-8"))
+    return tuple(
+        Rule(entry["group"], re.compile(rf"(?:{name})\Z"), entry["cap"])
+        for entry in table["rule"]
+        for name in entry["names"].split()
+    )
 
 
-RULES: tuple[Rule, ...] = tuple(
-    _rules("progress", 0, "VAL_LOSS_EVERY VAL_EVERY EVAL_EVERY")
-    + _rules(
-        "time",
-        4,
-        "ITERATIONS NUM_ITERATIONS MAX_STEPS TRAIN_STEPS NUM_STEPS TOTAL_STEPS MAX_ITERS STEPS N_STEPS TOTAL_ITERS NUM_TRAIN_STEPS MAX_ITERATIONS",
-    )
-    + _rules(
-        "time",
-        1,
-        "WARMUP_STEPS COMPILE_WARMUP_STEPS TRAIN_LOG_EVERY LOG_EVERY SWA_EVERY EMA_EVERY LAWA_FREQ LOG_INTERVAL",
-    )
-    + _rules(
-        "time",
-        2,
-        "WARMDOWN_ITERS WARMDOWN_STEPS COOLDOWN_ITERS MUON_MOMENTUM_WARMUP_STEPS LR_WARMUP_STEPS WARMDOWN_ITERATIONS",
-    )
-    + _rules("time", 2, r"\w*START_STEP \w*_AT_STEP")
-    + _rules(
-        "data",
-        128,
-        r"TRAIN_SEQ_LEN SEQ_LEN SEQ_LENGTH SEQUENCE_LENGTH MAX_SEQ_LEN BLOCK_SIZE CONTEXT_LENGTH CONTEXT_LEN CTX_LEN CTX SEQLEN MAX_SEQ_LENGTH T ROPE_TRAIN_SEQ_LEN EVAL_SEQ_LEN VAL_SEQ_LEN TTT_EVAL_SEQ_LEN TTT_SEQ_LEN EVAL_CONTEXT_LEN EVAL_CTX EVAL_CONTEXT SLOT_SEQ_LEN GPTQ_SEQ_LEN EVAL_SEQLEN TTT_TRAIN_SEQ_LEN NTK_EVAL_SEQ_LEN CURRICULUM_SEQ_LEN MAX_POSITION_EMBEDDINGS",
-    )
-    + _rules(
-        "data",
-        1024,
-        "TRAIN_BATCH_TOKENS BATCH_TOKENS TOTAL_BATCH_TOKENS TOKENS_PER_STEP GLOBAL_BATCH_TOKENS TRAIN_BATCH_SIZE_TOKENS TOTAL_BATCH_SIZE BATCH_SIZE_TOKENS TRAIN_TOKENS_PER_STEP",
-    )
-    + _rules(
-        "data",
-        2048,
-        r"VAL_BATCH_SIZE VAL_BATCH_TOKENS EVAL_BATCH_TOKENS VAL_TOKENS_PER_BATCH VAL_LOSS_BATCH_TOKENS",
-    )
-    + _rules(
-        "data", 64, r"EVAL_STRIDE SLIDING_STRIDE STRIDE SLIDING_EVAL_STRIDE EVAL_SLIDING_STRIDE TTT_STRIDE"
-    )
-    + _rules(
-        "data",
-        8,
-        r"BATCH_SIZE TRAIN_BATCH_SIZE DEVICE_BATCH_SIZE MICRO_BATCH_SIZE BATCH_SEQS EVAL_BATCH_SEQS SLIDING_BATCH_SEQS EVAL_BATCH_SIZE",
-    )
-    + _rules("model", 128, r"MODEL_DIM D_MODEL N_EMBD DIM EMBEDDING_DIM HIDDEN_SIZE HIDDEN_DIM EMBED_DIM")
-    + _rules(
-        "model",
-        512,
-        r"BIGRAM_VOCAB_SIZE BIGRAM_BUCKETS TRIGRAM_BUCKETS TRIGRAM_VOCAB_SIZE BIGRAM_HASH_BUCKETS BIGRAM_HASH_SIZE BIGRAM_HASH_VOCAB_SIZE HASH_BUCKETS ENGRAM_BUCKETS",
-    )
-    + _rules("model", 32, r"BIGRAM_DIM TRIGRAM_DIM BIGRAM_HASH_DIM BIGRAM_EMBED_DIM VE_DIM")
-    + _rules(
-        "eval",
-        1024,
-        r"TTT_CHUNK_TOKENS GLOBAL_TTT_CHUNK_TOKENS TTT_CHUNK SLOT_CHUNK_TOKENS NGRAM_CHUNK_TOKENS NGRAM_EVAL_CHUNK_TOKENS \w*TTT_CHUNK_TOKENS CHUNK_TOKENS TTT_BATCH_TOKENS PPM_CHUNK_TOKENS EVAL_CHUNK_TOKENS ADAPT_CHUNK_TOKENS",
-    )
-    + _rules("eval", 4, r"TTT_BATCH_SEQS GLOBAL_TTT_BATCH_SEQS TTT_TRAIN_BATCH_SEQS PREQUANT_TTT_BATCH_SEQS")
-    + _rules("eval", 8, r"SLOT_BATCH_SEQS TTT_BATCH_SIZE PHASED_TTT_PREFIX_DOCS TTT_BATCH_DOCS TTT_LORA_RANK")
-    + _rules("eval", 32, r"TTT_CHUNK_SIZE")
-    + _rules(
-        "eval", 2, r"TTT_EPOCHS \w*TTT_EPOCHS TTT_STEPS TTT_MAX_STEPS GLOBAL_TTT_EPOCHS TTT_PREQUANT_EPOCHS"
-    )
-    + _rules("eval", 3, r"SLOT_STEPS ETLB_STEPS SLOT_ITERS \w*SLOT_STEPS")
-    + _rules(
-        "quant",
-        2,
-        r"GPTQ_CALIB_BATCHES GPTQ_CALIBRATION_BATCHES GPTQ_CALIB_SAMPLES CALIB_BATCHES GPTQ_NUM_BATCHES NUM_CALIB_BATCHES GPTQ_BATCHES AWQ_CALIB_BATCHES GPTQ_CALIB_SEQS GPTQ_AR_SEQS GPTQ_NSAMPLES CALIB_SEQS HESSIAN_BATCHES GPTQ_NUM_SEQS AR_CALIB_SEQS GPTQ_HESSIAN_BATCHES",
-    )
-)
-"""What is made small, and how small: see docs on the instrumented run."""
+RULES = _load_rules()
+"""What is made small, and how small; the first rule whose pattern matches counts."""
 
 GROUPS = ("time", "progress", "data", "model", "eval", "quant")
 """A retry may keep the script's own sizes of some of them."""

@@ -22,7 +22,7 @@ from harness.world import make
 from harness.world.build import tokenizer
 
 MOST_BYTES = 256 << 20
-_SMI = "#!/bin/sh\necho 'NVIDIA-SMI 570.00  Driver Version: 570.00  CUDA Version: 12.8 | NVIDIA H100 80GB HBM3'\n"
+_SMI = "#!/bin/sh\necho 'NVIDIA-SMI 570.00  Driver Version: 570.00  CUDA Version: 12.8 | H100 80GB HBM3'\n"
 _CAT = '#!/bin/sh\nfor a in "$@"; do case "$a" in -) ;; -*) ;; *) exec cat "$a";; esac; done\nexec cat\n'
 _LRZIP = """#!{python}
 import lzma, sys

@@ -41,8 +41,10 @@ def install(config: FacadeConfig) -> None:
         distributed,
         dtypes,
         files,
+        kernels,
+        optim,
+        packages,
     )
-    from harness.facade import kernels, optim, packages
 
     torch.set_num_threads(config.threads)
     dtypes.install(config.bf16)

@@ -94,8 +94,6 @@ def flash_attn_func(
     **options: Any,
 ) -> Any:
     """``flash_attn_func`` of flash-attn 2 and 3; ``return_attn_probs`` gives (out, lse, None)."""
-    if isinstance(dropout_p, bool):  # flash-attn 3 has no dropout: its fourth argument is the scale
-        causal, dropout_p = dropout_p, 0.0
     out = attend(q, k, v, causal, softmax_scale, window_size, softcap)
     if options.get("return_attn_probs") or options.get("return_softmax_lse"):
         return out, _log_sum_exp(q, k, causal, softmax_scale, window_size), None
@@ -137,19 +135,22 @@ def flash_attn_varlen_func(
 
 def flash_attn_qkvpacked_func(qkv: torch.Tensor, *args: Any, **options: Any) -> Any:
     """Queries, keys and values stacked on dimension 2."""
-    return flash_attn_func(*qkv.unbind(2), *args, **options)
+    q, k, v = qkv.unbind(2)
+    return flash_attn_func(q, k, v, *args, **options)
 
 
 def flash_attn_kvpacked_func(q: torch.Tensor, kv: torch.Tensor, *args: Any, **options: Any) -> Any:
     """Keys and values stacked on dimension 2."""
-    return flash_attn_func(q, *kv.unbind(2), *args, **options)
+    k, v = kv.unbind(2)
+    return flash_attn_func(q, k, v, *args, **options)
 
 
 def flash_attn_varlen_qkvpacked_func(
     qkv: torch.Tensor, cu_seqlens: torch.Tensor, max_seqlen: int | None = None, **options: Any
 ) -> torch.Tensor:
     """Packed sequences with queries, keys and values stacked on dimension 1."""
-    return flash_attn_varlen_func(*qkv.unbind(1), cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, **options)
+    q, k, v = qkv.unbind(1)
+    return flash_attn_varlen_func(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, **options)
 
 
 _NAMES = (

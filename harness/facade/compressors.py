@@ -1,4 +1,4 @@
-"""Slow compression settings are replaced by quick ones: content is kept, and sizes of tiny models say nothing."""
+"""Slow compression settings are replaced by quick ones: contents stay, and tiny sizes say nothing."""
 
 from __future__ import annotations
 
@@ -41,12 +41,10 @@ def _quick_zstd() -> None:
 def _quick_lzma() -> None:
     original = lzma.compress
 
-    def compress(
-        data: Any, format: Any = lzma.FORMAT_XZ, check: int = -1, preset: Any = None, filters: Any = None
-    ) -> Any:  # noqa: A002
-        return original(
-            data, format=format, check=check, preset=None if filters else LZMA_PRESET, filters=filters
-        )
+    def compress(data: Any, *args: Any, **options: Any) -> Any:
+        if not args and "filters" not in options:
+            options["preset"] = LZMA_PRESET
+        return original(data, *args, **options)
 
     replace(lzma, compress=compress)
 

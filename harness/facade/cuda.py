@@ -75,8 +75,8 @@ class Context(contextlib.ContextDecorator):
     def __enter__(self) -> Context:
         return self
 
-    def __exit__(self, *exc: Any) -> bool:
-        return False
+    def __exit__(self, *exc: Any) -> None:
+        pass
 
 
 class Graph(Anything):
@@ -145,17 +145,20 @@ def _answers() -> dict[str, Any]:
     }
 
 
-_SILENT = """set_device synchronize empty_cache init reset_peak_memory_stats reset_max_memory_allocated
-    reset_accumulated_memory_stats set_per_process_memory_fraction ipc_collect manual_seed manual_seed_all
-    seed seed_all set_rng_state set_rng_state_all set_stream graph_pool_handle _lazy_init""".split()
-_ZERO = "max_memory_allocated max_memory_reserved memory_allocated memory_reserved utilization".split()
+_SILENT = """
+set_device synchronize empty_cache init reset_peak_memory_stats reset_max_memory_allocated
+reset_accumulated_memory_stats set_per_process_memory_fraction ipc_collect manual_seed
+manual_seed_all seed seed_all set_rng_state set_rng_state_all set_stream graph_pool_handle
+_lazy_init
+"""
+_ZERO = ["max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved", "utilization"]
 
 
 def install() -> None:
     """Replace ``torch.cuda`` and what hangs on it."""
     cuda: Any = torch.cuda
     replace(cuda, **_answers())
-    replace(cuda, **dict.fromkeys(_SILENT, nothing), **dict.fromkeys(_ZERO, zero))
+    replace(cuda, **dict.fromkeys(_SILENT.split(), nothing), **dict.fromkeys(_ZERO, zero))
     replace(cuda, Event=Event, Stream=Stream, stream=Context, device=Context, CUDAGraph=Graph, graph=Context)
     replace(cuda.amp, GradScaler=GradScaler)
     replace(torch.amp, GradScaler=GradScaler)

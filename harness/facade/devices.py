@@ -95,7 +95,7 @@ class _Generator(torch.Generator):
 
     def __new__(cls, device: Any = "cpu") -> Any:
         """Ignore the device."""
-        return super().__new__(cls, "cpu")
+        return super().__new__(cls, "cpu")  # type: ignore[call-arg]
 
 
 def install() -> None:
@@ -106,4 +106,4 @@ def install() -> None:
     replace(torch, load=_load(torch.load), Generator=_Generator, set_default_device=nothing)
     replace(torch.Tensor, is_cuda=property(lambda self: True))
     replace(threading.Thread, run=_in_mode(threading.Thread.run))
-    CpuMode().__enter__()
+    CpuMode().__enter__()  # type: ignore[no-untyped-call]

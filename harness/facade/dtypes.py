@@ -51,7 +51,7 @@ def _autocast_class(native: bool) -> type:
 
 
 def _cuda_autocast(base: type) -> type:
-    class CudaAutocast(base):  # type: ignore[valid-type,misc]
+    class CudaAutocast(base):  # type: ignore[misc]
         """The old spelling: ``torch.cuda.amp.autocast(enabled, dtype)``."""
 
         def __init__(self, enabled: bool = True, dtype: Any = None, cache_enabled: bool = True) -> None:

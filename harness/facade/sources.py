@@ -53,16 +53,17 @@ class SourceBook:
         text = source.decode("utf-8-sig", "replace") if isinstance(source, bytes) else source.lstrip("\ufeff")
         known = self.known.get(key(text))
         name = known.name if known and filename.startswith("<") else filename
-        tree = _parse(known.lowered if known else text, name)
+        tree: Any = _parse(known.lowered if known else text, name)
         if self.constants:
             tree = SetConstants(self.constants).visit(tree)
         for rewrite in self.rewrites:
             tree = ast.fix_missing_locations(rewrite(tree))
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        return _COMPILE(tree, name, "exec", 0, True)
+        code: CodeType = _COMPILE(tree, name, "exec", 0, True)
+        return code
 
 
-def _parse(text: str, name: str) -> ast.Module:
+def _parse(text: str, name: str) -> Any:
     try:
         return _COMPILE(text, name, "exec", ast.PyCF_ONLY_AST, True)
     except SyntaxError:

@@ -10,26 +10,29 @@ import random
 from collections.abc import Iterator
 from itertools import accumulate
 
-_FUNCTION_WORDS = """the of and to a in is that it for was on with as be at by this had not are but from or have an
-they which one you were her all she there would their we him been has when who will more no if out so what up said
-about than its into them can only other time new some could these two may then do first any my now such like our
-over man me even most made after also did many before must through back years where much your way well down should
-because each just those people how too little state good very make world still own see men work long get here""".split()
-_ONSETS = (
-    "b c d f g h j k l m n p r s t v w br ch cl cr dr fl fr gr pl pr sc sh sl sp st str th tr qu".split()
-)
-_NUCLEI = "a e i o u ai ea ee ou oo io y ie au".split()
-_CODAS = "b d g k l m n p r s t ck ld nd ng nt rd rk rm rt st sh th ss ft mp x ve le".split()
+_FUNCTION_WORDS = """
+the of and to a in is that it for was on with as be at by this had not are but from or have an they
+which one you were all she there would their we him been has when who will more no if out so what up
+said about than its into them can only other time new some could these two may then do first any my
+now such like our over man me even most made after also did many before must through back years
+where much your way well down should because each just those people how too little state good very
+make world still own see men work long get here
+"""
+_ONSETS = "b c d f g h j k l m n p r s t v w br ch cl cr dr fl fr gr pl pr sc sh sl sp st str th tr qu"
+_NUCLEI = "a e i o u ai ea ee ou oo io y ie au"
+_CODAS = "b d g k l m n p r s t ck ld nd ng nt rd rk rm rt st sh th ss ft mp x ve le"
 _ENDINGS = ["", "", "", "s", "ed", "ing", "er", "ly", "tion", "ness", "ment", "able", "al", "ity"]
 _RARE = ["café", "naïve", "–", "“", "”", "€", "東京", "😀", "Ω", "ß", "…", "\t"]
 
 
 def lexicon(rng: random.Random, size: int) -> list[str]:
     """Distinct pronounceable words, commonest first."""
-    words = dict.fromkeys(_FUNCTION_WORDS)
+    words = dict.fromkeys(_FUNCTION_WORDS.split())
     while len(words) < size:
         stem = "".join(
-            rng.choice(_ONSETS) + rng.choice(_NUCLEI) + (rng.choice(_CODAS) if rng.random() < 0.7 else "")
+            rng.choice(_ONSETS.split())
+            + rng.choice(_NUCLEI.split())
+            + (rng.choice(_CODAS.split()) if rng.random() < 0.7 else "")
             for _ in range(rng.choice((1, 1, 2, 2, 3)))
         )
         words[stem + rng.choice(_ENDINGS)] = None
@@ -37,7 +40,7 @@ def lexicon(rng: random.Random, size: int) -> list[str]:
 
 
 def documents(seed: int, words: int = 12000, lower: bool = False) -> Iterator[str]:
-    """Endless documents of one to twelve sentences (up to about 1,500 characters). ``lower`` leaves out capitals and rare characters."""
+    """Endless documents of one to twelve sentences; ``lower`` leaves out capitals and rare characters."""
     rng = random.Random(seed)
     lexis = lexicon(random.Random(20240520), words)
     cumulative = list(accumulate(1.0 / (rank + 3) for rank in range(len(lexis))))

@@ -17,6 +17,7 @@ import random
 import resource
 import statistics
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def draw(numbers: list[int], count: int, seed: int) -> list[int]:
     rng = random.Random(seed)
     ordered = sorted(numbers)
     edges = [len(ordered) * i // count for i in range(count + 1)]
-    chosen = [rng.choice(ordered[a:b]) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    chosen = [rng.choice(ordered[a:b]) for a, b in pairwise(edges) if b > a]
     rng.shuffle(chosen)
     return chosen
 
@@ -72,9 +73,10 @@ def summary(rows: list[dict[str, Any]]) -> str:
     lines = [f"{count:4d}  {what}" for what, count in blockers.most_common()]
     seconds = [r["seconds"] for r in counted] or [0.0]
     within = sum(s <= 180 for s in seconds) / len(seconds)
+    used = [r.get("processor_seconds", 0.0) for r in counted] or [0.0]
     lines += [
         f"run_within_180_s: {within:.1%}",
-        f"run_median_processor_seconds: {statistics.median(r.get('processor_seconds', 0.0) for r in counted):.1f}",
+        f"run_median_processor_seconds: {statistics.median(used):.1f}",
         f"run_completed: {len(done)}/{len(counted)}",
         f"run_median_seconds: {statistics.median(seconds):.1f}",
     ]

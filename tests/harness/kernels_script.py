@@ -1,4 +1,4 @@
-"""Launches small kernels of the usual shapes and prints their results as JSON: emulated or by Triton's interpreter."""
+"""Launches small kernels and prints their results as JSON: emulated or by Triton's interpreter."""
 
 import json
 import sys
@@ -64,7 +64,7 @@ def matmul_kernel(
     i, j = pid // columns, pid % columns
     om, on, ok = i * BM + tl.arange(0, BM), j * BN + tl.arange(0, BN), tl.arange(0, BK)
     acc = tl.zeros((BM, BN), dtype=tl.float32)
-    for k in range(0, tl.cdiv(K, BK)):
+    for k in range(tl.cdiv(K, BK)):
         left = K - k * BK
         a = tl.load(
             a_ptr + om[:, None] * sam + (ok[None, :] + k * BK) * sak,

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Runs of a small script of our own, from training to its final score, in the sandbox."""
 
 import pytest

@@ -68,7 +68,7 @@ def install() -> None:
     triton.language = _language_module()  # type: ignore[attr-defined]
     module("triton.tools.tensor_descriptor", TensorDescriptor=language.TensorDescriptor)
     module("triton.runtime", driver=Anything(), JITFunction=launch.Kernel, Autotuner=launch.Tuned)
-    triton.runtime.driver.active = driver  # type: ignore[attr-defined]
+    triton.runtime.driver.active = driver
     module("triton.runtime.jit", JITFunction=launch.Kernel)
     module("triton.testing", do_bench=constant(0.0))
     library: Any = torch.library

@@ -50,12 +50,13 @@ class TensorDescriptor(Window):
 
 
 def _t(value: Any) -> torch.Tensor:
-    return value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
+    block: torch.Tensor = torch.as_tensor(value)
+    return block
 
 
 def _float(value: Any) -> torch.Tensor:
-    value = _t(value)
-    return value if value.is_floating_point() else value.float()
+    block = _t(value)
+    return block if block.is_floating_point() else block.float()
 
 
 # ---- programs and shapes ------------------------------------------------------------------------
@@ -143,7 +144,7 @@ def split(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def join(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Two blocks along a new last dimension."""
-    return torch.stack(torch.broadcast_tensors(a, b), -1)
+    return torch.stack([a + torch.zeros_like(b), b + torch.zeros_like(a)], -1)
 
 
 def interleave(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -169,7 +170,7 @@ def broadcast_to(x: Any, *shape: Any) -> torch.Tensor:
 # ---- memory -------------------------------------------------------------------------------------
 
 
-def load(pointer: Any, mask: Any = None, other: Any = None, **options: Any) -> torch.Tensor:
+def load(pointer: Any, mask: Any = None, other: Any = None, **options: Any) -> Any:
     """Read from a pointer, a block of pointers or a block pointer."""
     if isinstance(pointer, Window):
         return pointer.load()
@@ -184,7 +185,7 @@ def store(pointer: Any, value: Any, mask: Any = None, **options: Any) -> None:
         pointer.store(value, mask)
 
 
-def atomic_add(pointer: Any, value: Any, mask: Any = None, **options: Any) -> torch.Tensor:
+def atomic_add(pointer: Any, value: Any, mask: Any = None, **options: Any) -> Any:
     """Add in memory; programs run one after the other, so the order is fixed."""
     return pointer.accumulate(value, mask)
 

@@ -60,6 +60,7 @@ class Kernel:
         self._settings = settings
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Called from another kernel: a plain function."""
         return self.fn(*args, **{k: v for k, v in kwargs.items() if k in self.arg_names})
 
     def __getitem__(self, grid: Any) -> Callable[..., None]:

@@ -17,6 +17,12 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
     return torch.as_strided(tensor, (length,), (1,), tensor.storage_offset())
 
 
+def _together(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both at their common shape."""
+    shape = torch.broadcast_shapes(a.shape, b.shape)  # type: ignore[no-untyped-call]
+    return a.expand(shape), b.expand(shape)
+
+
 class Pointer:
     """``memory[offset]``: an address, or a block of addresses when the offset is a tensor."""
 
@@ -54,7 +60,7 @@ class Pointer:
         offset = torch.as_tensor(self.offset).long()
         if mask is None:
             return self.memory[offset]
-        offset, mask = torch.broadcast_tensors(offset, torch.as_tensor(mask, dtype=torch.bool))
+        offset, mask = _together(offset, torch.as_tensor(mask, dtype=torch.bool))
         if not bool(mask.any()):
             values = torch.zeros(offset.shape, dtype=self.memory.dtype)
         else:
@@ -83,7 +89,7 @@ class Pointer:
     def _block(self, value: Any) -> tuple[torch.Tensor, torch.Tensor]:
         offset = torch.as_tensor(self.offset).long()
         value = torch.as_tensor(value).to(self.memory.dtype)
-        offset, value = torch.broadcast_tensors(offset, value)
+        offset, value = _together(offset, value)
         return offset, value
 
 
@@ -113,7 +119,7 @@ class Window:
         return Window(self.pointer, self.shape, self.strides, self.block_shape, moved)
 
     def inside(self, offsets: Any) -> tuple[torch.Tensor, tuple[slice, ...]]:
-        """The part of memory under the block at ``offsets`` that lies in the shape, and its place in the block."""
+        """The memory under the block at ``offsets`` inside the shape, and its place in the block."""
         start, sizes, place = int(self.pointer.offset), [], []
         for axis, (offset, size) in enumerate(zip(offsets, self.block_shape, strict=True)):
             first, last = max(int(offset), 0), min(int(offset) + size, self.shape[axis])

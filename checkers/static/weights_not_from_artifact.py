@@ -26,7 +26,8 @@ def check(subject: Subject) -> CheckResult:
     trained = [e for e in facts.of(Did.UPDATE) if e.bits & TRAIN and not e.bits & VAL]
     if not trained or not facts.complete:
         return cannot_tell("the training that makes the weights was not found in the script")
-    bad = [] if any(s.bits & ARTIFACT for s in scores) else scores[-1:]
+    read_back = any(e.bits & ARTIFACT for e in facts.of(Did.LOAD))
+    bad = [] if read_back or any(s.bits & ARTIFACT for s in scores) else scores[-1:]
     findings = [_finding(subject, event) for event in bad]
     return examined(len(scores), f"{len(scores)} scores behind the headline number", numbered(findings))
 

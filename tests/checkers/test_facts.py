@@ -136,11 +136,9 @@ def test_what_cannot_be_parsed_is_a_problem_and_not_an_error(tmp_path):
 
 
 def test_endless_programs_are_cut_off():
-    script = (
-        "def f(n):\n    for a in range(9):\n        f(n)\n        g(n)\ndef g(n):\n    for a in range(9):\n        f(n)\n"
-        * 1
-    )
-    machine = simulate((parse(Layer("x", "x", script + "f(1)\n", script + "f(1)\n")),), Settings())
+    body = "    for a in range(9):\n        f(n)\n        g(n)\n"
+    script = f"def f(n):\n{body}def g(n):\n{body}f(1)\n"
+    machine = simulate((parse(Layer("x", "x", script, script)),), Settings())
     assert machine.steps <= machine.limit + 1
 
 

@@ -74,9 +74,7 @@ def _read(path: Path) -> Rule:
 
 
 def _rule(slug: str, raw: dict[str, Any]) -> Rule:
-    unknown = set(raw) - {*_REQUIRED, "standing", "tracks", "since", "until"}
-    if unknown:
-        raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
+    _refuse_unknown(raw, {*_REQUIRED, "standing", "tracks", "since", "until"})
     rulings = tuple(_ruling(entry) for entry in raw["rulings"])
     if not rulings:
         raise ValueError("a rule needs at least one ruling")
@@ -97,7 +95,14 @@ def _rule(slug: str, raw: dict[str, Any]) -> Rule:
     )
 
 
+def _refuse_unknown(raw: dict[str, Any], known: set[str]) -> None:
+    unknown = set(raw) - known
+    if unknown:
+        raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
+
+
 def _ruling(raw: dict[str, Any]) -> Ruling:
+    _refuse_unknown(raw, {"authority", "text", "url", "on", "second_hand"})
     return Ruling(
         authority=Authority(raw["authority"]),
         text=raw["text"].strip(),

@@ -55,8 +55,9 @@ def tree(repo, files):
 def test_help_names_every_command_and_exit_code(golf):
     code, out, _ = golf("--help")
     assert code == 0
+    said = " ".join(out.split())
     for word in ("check", "sweep", "score", "rules", "report", "demo", "--version", "1 FAIL", "3 our error"):
-        assert word in out
+        assert word in said
 
 
 def test_version_names_the_rulebook_edition(golf):

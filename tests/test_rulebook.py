@@ -1,4 +1,4 @@
-"""The rulebook is complete: every rule has a checker, cases of both kinds and a page, and nothing is orphaned."""
+"""The rulebook is complete: every rule has a checker, cases of both kinds and a page; no orphans."""
 
 from datetime import date
 from pathlib import Path
@@ -82,6 +82,7 @@ def test_a_rule_is_in_force_from_since_until_the_day_before_until(tmp_path):
         (VALID.replace('"SIZE"', '"WEIGHT"'), "WEIGHT"),
         (VALID.replace('"evidence"', '"guess"'), "guess"),
         (VALID + '\nurgency = "high"', "urgency"),
+        ('urgency = "high"\n' + VALID, "urgency"),
         (VALID.split("[[rulings]]")[0] + "rulings = []", "at least one ruling"),
     ],
 )

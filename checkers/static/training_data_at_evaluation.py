@@ -29,9 +29,7 @@ def check(subject: Subject) -> CheckResult:
     late = [e for e in late if e.kind is not Did.READ] or late
     related = tuple(place(e, "the artifact was loaded here") for e in loads[-1:])
     findings = [
-        event_finding(
-            facts, RULE, e, MESSAGE, "training tokens", Strength.CONVICTS, confidence=0.7, related=related
-        )
+        event_finding(facts, RULE, e, MESSAGE, "training tokens", _weight(e), confidence=0.7, related=related)
         for e in late
     ]
     looked = f"{len(used)} uses of training tokens, {len(loads)} loads of the artifact"
@@ -40,3 +38,8 @@ def check(subject: Subject) -> CheckResult:
 
 def _alone(event: Event) -> bool:
     return not event.bits & VAL
+
+
+def _weight(event: Event) -> Strength:
+    """Training on them is an offence; a temperature fitted to them was accepted (#640, #641)."""
+    return Strength.CONVICTS if event.kind is Did.UPDATE else Strength.REMARK

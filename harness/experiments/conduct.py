@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.events import Finished, Lost, TableScaled
-from harness.experiments import noise, passive, trials
+from harness.experiments import candidates, noise, passive, trials
 from harness.experiments.bench import Ground, Session
 from harness.experiments.stages import Stage, final
 from harness.record import Experiment, Holds
@@ -38,8 +38,8 @@ def conduct(
     prefix = volley.prefix(repeated.result is Holds.HOLDS)
     noisy = _noise_trace(session, twin, deadline)
     compressed = noise.judge(None if noisy is None else final(noisy, ground), base, ground)
-    found = [compressed, trials.kraft_sum(volley, compressed), prefix, repeated]
-    found += [volley.roundtrip(), volley.coverage()]
+    found = [prefix, repeated, volley.roundtrip(), volley.coverage()]
+    found = [compressed, candidates.exemplify(trials.kraft_sum(volley, compressed), volley), *found]
     found += [
         passive.order(main, base, prefix),
         passive.passes(base, len(ground.tokens)),

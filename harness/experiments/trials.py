@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.events import Executed, Scrambled
 from harness.experiments import drawn, prefix
@@ -63,11 +64,12 @@ class Volley:
     many: Stage | None = None
     trace: Trace | None = None
     clean: bool = False
+    replaced: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def fire(self) -> None:
         """Start both probes and wait for them."""
         trials, length = self.trials, len(self.trials.ground.tokens)
-        changed, _ = sparse_noise(trials.ground, length // 2 + 17)
+        changed, self.replaced = sparse_noise(trials.ground, length // 2 + 17)
         alone = prefix.single_change(trials.ground, (3 * length) // 4 + 5)
         first = trials.session.start(changed, scramble=self.wiped, coverage=True)
         second = trials.session.start(alone)

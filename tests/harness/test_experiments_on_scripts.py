@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -117,6 +118,15 @@ def test_every_runtime_rule_is_broken_by_its_case(case, names, tmp_path):
     done = run(tmp_path, CASES / case)
     assert violated(done) == names
     assert done.experiments["noise"].replay
+
+
+@pytest.mark.slow
+def test_a_cache_is_shown_by_candidates_that_share_more_than_everything(tmp_path):
+    done = run(tmp_path, CASES / "not-a-code-length" / "violates_target_only_cache.py")
+    case = done.experiments["kraft"].data["counterexample"]
+    assert len(case["charges"]) >= 2
+    assert case["sum"] == pytest.approx(sum(math.exp(-nats) for nats in case["charges"].values()))
+    assert case["sum"] > 1.0
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def command_eval(config: Config, options: argparse.Namespace) -> None:
     ranks = join_ranks()
     stream = validation_stream(config.data_path)
     size = count_bytes(config, stream, print)
-    score = evaluate_artifact(GPT(config), config, ranks, stream, size)
+    score = evaluate_artifact(GPT(config), config, ranks, torch.from_numpy(stream), size)
     if ranks.is_master:
         print(f"val_loss:{score.val_loss:.8f} val_bpb:{score.val_bpb:.8f}")
         print(f"tokens:{score.tokens} bytes:{score.bytes}")

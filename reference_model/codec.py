@@ -33,7 +33,12 @@ class Scorer:
         """Forget everything observed and learned."""
         self.model = copy.deepcopy(self.original)
         self.tokens: list[int] = []
-        self.counts = DenseNgram(self.config.vocab_size, self.config.ngram_order, self.config.ngram_strength)
+        self.counts = DenseNgram(
+            self.config.vocab_size,
+            self.config.ngram_order,
+            self.config.ngram_strength,
+            self.config.ngram_shortest,
+        )
 
     def distribution(self) -> npt.NDArray[np.float64]:
         """Return the distribution of the next token, (V,), from what was observed alone."""

@@ -16,15 +16,16 @@ Followers = dict[int, int]
 class DenseNgram:
     """Counts of every context up to ``order - 1`` tokens, updated one token at a time."""
 
-    def __init__(self, vocab_size: int, order: int, strength: float) -> None:
+    def __init__(self, vocab_size: int, order: int, strength: float, shortest: int = 0) -> None:
         self.vocab_size, self.order, self.strength = vocab_size, order, strength
+        self.shortest = shortest
         self.followers: dict[tuple[int, ...], Followers] = {}
         self.history: list[int] = []
 
     def contexts(self) -> list[tuple[int, ...]]:
-        """Return the contexts of the next token, shortest first."""
+        """Return the contexts of the next token, the least long first."""
         longest = min(self.order - 1, len(self.history))
-        return [tuple(self.history[len(self.history) - k :]) for k in range(longest + 1)]
+        return [tuple(self.history[len(self.history) - k :]) for k in range(self.shortest, longest + 1)]
 
     def distribution(self, base: Probabilities, entropy: float | None = None) -> Probabilities:
         """Return the mixed distribution of the next token over the whole vocabulary."""

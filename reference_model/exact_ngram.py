@@ -86,18 +86,21 @@ def mix_exact(
     strength: float,
     entropy: Probabilities | None = None,
     skip: npt.NDArray[np.bool_] | None = None,
+    shortest: int = 0,
 ) -> Probabilities:
     """Return the mixed probability of tokens[1:], given the base's probability of each.
 
     ``base`` and the result have len(tokens) - 1 entries; entry i belongs to tokens[i + 1] and uses
     counts of tokens[: i + 1] alone. ``order`` counts the target: 22 uses contexts up to 21 tokens.
-    Positions in ``skip`` (chosen without the target) keep the base untouched.
+    Positions in ``skip`` (chosen without the target) keep the base untouched, and contexts of fewer
+    than ``shortest`` tokens are left to the base, which knows short contexts better than counts do.
     """
     mixed = base.astype(np.float64).copy()
     prior = strengths(len(mixed), strength, entropy)
     context = np.arange(len(tokens) + 1, dtype=np.uint32)  # the empty context occurred t times before t
-    for pair in occurrence_ranks(tokens, order):
-        apply_order(mixed, context[1:-1], pair[2:], prior, skip)
+    for length, pair in enumerate(occurrence_ranks(tokens, order)):
+        if length >= shortest:
+            apply_order(mixed, context[1:-1], pair[2:], prior, skip)
         context = pair
     return mixed
 

@@ -63,7 +63,15 @@ def score_ngram(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Los
         entropy = view.entropy
     if config.ngram_weight == "entropy-skip-apm":
         base, skip = apply_apm(base, view.top, view.hit), view.entropy < SKIP_ENTROPY
-    mixed = mix_exact(stream.cpu().numpy(), base, config.ngram_order, config.ngram_strength, entropy, skip)
+    mixed = mix_exact(
+        stream.cpu().numpy(),
+        base,
+        config.ngram_order,
+        config.ngram_strength,
+        entropy,
+        skip,
+        config.ngram_shortest,
+    )
     return -np.log(mixed)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import sentencepiece as spm
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from reference_model.artifact import save_artifact
 from reference_model.config import Config, config_from_env
@@ -134,28 +135,26 @@ def count_bytes(config: Config, stream: npt.NDArray[np.int64], log: Log) -> int:
     return by_table
 
 
-def evaluate_artifact(
-    trained: GPT, config: Config, ranks: Ranks, stream: npt.NDArray[np.int64], size: int
-) -> Score:
+def evaluate_artifact(trained: GPT, config: Config, ranks: Ranks, stream: Tensor, size: int) -> Score:
     """Load the artifact and score the validation stream, of ``size`` bytes, with it."""
     before_evaluation(config)
     model = model_to_score(trained, config, ranks)
-    losses = score_validation(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
-    return summarize(losses, size)
+    return summarize(score_validation(model, stream, config, ranks), size)
 
 
 def run(config: Config, code: str) -> Score:
     """Run everything; return the score that the log reports."""
     ranks = join_ranks()
     log = open_log(config, ranks, code)
-    stream = validation_tokens(config)
-    log_setup(config, ranks, len(stream) - 1, log)
-    size = count_bytes(config, stream, log)
+    tokens = validation_tokens(config)
+    stream = torch.from_numpy(tokens).to(ranks.device)
+    log_setup(config, ranks, len(tokens) - 1, log)
+    size = count_bytes(config, tokens, log)
     trainer = Trainer(config, ranks, training_tokens(config))
     log(f"model_params:{sum(p.numel() for p in trainer.model.parameters())}")
     model = trainer.run(log)
     require_equal_weights(model, ranks)
-    log_trained(model, stream, size, config, ranks, log)
+    log_trained(summarize(score_plain(model, stream, config, ranks), size), log)
     before_quantization(model, config, ranks)
     write_submission(model, config, ranks, code, log)
     started = time.perf_counter()
@@ -165,17 +164,8 @@ def run(config: Config, code: str) -> Score:
     return score
 
 
-def log_trained(
-    model: GPT,
-    stream: npt.NDArray[np.int64],
-    size: int,
-    config: Config,
-    ranks: Ranks,
-    log: Log,
-) -> None:
+def log_trained(score: Score, log: Log) -> None:
     """Log the trained model's plain score, for comparison with what the artifact will get."""
-    losses = score_plain(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
-    score = summarize(losses, size)
     log(f"trained_model val_loss:{score.val_loss:.4f} val_bpb:{score.val_bpb:.4f}")
 
 

@@ -27,14 +27,16 @@ def test_ranks_count_earlier_occurrences(tokens, longest):
         assert ranks.tolist() == expected
 
 
-@given(streams, st.integers(1, 22), st.floats(0.1, 20), st.booleans())
+@given(streams, st.integers(1, 22), st.floats(0.1, 20), st.booleans(), st.integers(0, 3))
 @settings(deadline=None)
-def test_target_probability_equals_dense_oracle(tokens, order, strength, adaptive):
+def test_target_probability_equals_dense_oracle(tokens, order, strength, adaptive, shortest):
     generator = np.random.default_rng(7)
     base = generator.dirichlet(np.ones(5), size=len(tokens) - 1)
     entropy = -(base * np.log(base)).sum(axis=1) if adaptive else None
-    fast = mix_exact(tokens, base[np.arange(len(base)), tokens[1:]], order, strength, entropy)
-    oracle = DenseNgram(5, order, strength)
+    fast = mix_exact(
+        tokens, base[np.arange(len(base)), tokens[1:]], order, strength, entropy, shortest=shortest
+    )
+    oracle = DenseNgram(5, order, strength, shortest)
     oracle.observe(int(tokens[0]))
     for i, token in enumerate(tokens[1:].tolist()):
         whole = oracle.distribution(base[i], None if entropy is None else float(entropy[i]))

@@ -20,6 +20,7 @@ from types import FrameType
 
 import joblib
 
+from harness import gitsource
 from harness.submission import SubmissionError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,6 +142,21 @@ def _run(job: Callable[[Task], bytes], task: Task) -> Finished:
 
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def plan(repo: Path, prs: str | None, options: str) -> list[Task]:
+    """The heads to audit, by number: those listed, or all that the clone holds.
+
+    Raises:
+        SubmissionError: the clone has no such head, or the list cannot be read.
+    """
+    heads = gitsource.heads(repo)
+    wanted = sorted(heads) if prs is None else numbers(prs)
+    missing = [n for n in wanted if n not in heads]
+    if missing:
+        raise SubmissionError(f"{repo}: no pull request #{missing[0]} in this clone (refs/pull/N/head)")
+    edition = (tool_digest(), gitsource.main_tip(repo), options)
+    return [Task(n, heads[n], task_key(*edition, heads[n], str(n))) for n in wanted]
 
 
 def numbers(text: str) -> list[int]:

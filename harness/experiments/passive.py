@@ -47,7 +47,7 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
         return Experiment(
             "order",
             Holds.HOLDS,
-            told + ", but no charge depends on a later token: the update was discarded",
+            told + ", but no earlier charge depends on a later token",
             data,
         )
     return Experiment("order", Holds.UNDECIDED, told, data)

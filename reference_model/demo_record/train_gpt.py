@@ -38,16 +38,16 @@ class Config:
     tokenizer_path = os.environ.get('TOKENIZER_PATH', './data/tokenizers/corpus_1024_bpe.model')
     run_id = os.environ.get('RUN_ID', 'reference')
     seed = int(os.environ.get('SEED', 1337))
-    iterations = int(os.environ.get('ITERATIONS', 300))
-    warmdown_frac = float(os.environ.get('WARMDOWN_FRAC', 0.5))
-    warmup_steps = int(os.environ.get('WARMUP_STEPS', 5))
+    iterations = int(os.environ.get('ITERATIONS', 80))
+    warmdown_frac = float(os.environ.get('WARMDOWN_FRAC', 0.6))
+    warmup_steps = int(os.environ.get('WARMUP_STEPS', 1))
     train_batch_tokens = int(os.environ.get('TRAIN_BATCH_TOKENS', 2048))
     train_seq_len = int(os.environ.get('TRAIN_SEQ_LEN', 128))
     max_wallclock_seconds = float(os.environ.get('MAX_WALLCLOCK_SECONDS', 600.0))
-    train_log_every = int(os.environ.get('TRAIN_LOG_EVERY', 50))
+    train_log_every = int(os.environ.get('TRAIN_LOG_EVERY', 20))
     vocab_size = int(os.environ.get('VOCAB_SIZE', 1024))
-    num_layers = int(os.environ.get('NUM_LAYERS', 4))
-    model_dim = int(os.environ.get('MODEL_DIM', 96))
+    num_layers = int(os.environ.get('NUM_LAYERS', 3))
+    model_dim = int(os.environ.get('MODEL_DIM', 64))
     num_heads = int(os.environ.get('NUM_HEADS', 4))
     num_kv_heads = int(os.environ.get('NUM_KV_HEADS', 2))
     mlp_mult = float(os.environ.get('MLP_MULT', 2.0))
@@ -69,10 +69,10 @@ class Config:
     muon_weight_decay = float(os.environ.get('MUON_WEIGHT_DECAY', 0.0))
     adam_weight_decay = float(os.environ.get('ADAM_WEIGHT_DECAY', 0.0))
     grad_clip_norm = float(os.environ.get('GRAD_CLIP_NORM', 1.0))
-    ema_decay = float(os.environ.get('EMA_DECAY', 0.98))
+    ema_decay = float(os.environ.get('EMA_DECAY', 0.9))
     artifact_path = os.environ.get('ARTIFACT_PATH', 'final_model.bin')
     size_limit_bytes = int(os.environ.get('SIZE_LIMIT_BYTES', 16000000))
-    eval_stride = int(os.environ.get('EVAL_STRIDE', 32))
+    eval_stride = int(os.environ.get('EVAL_STRIDE', 64))
     eval_batch_sequences = int(os.environ.get('EVAL_BATCH_SEQUENCES', 16))
 
 
@@ -257,7 +257,8 @@ STORED_TYPES = {'int8', 'uint8', 'uint16', 'float16', 'float32'}
 
 def encode_artifact(packed: Mapping[str, Packed], compressor: str) -> bytes:
     """Return the bytes of the artifact that holds ``packed``."""
-    header, body = ([], [])
+    header: list[object] = []
+    body: list[bytes] = []
     for name, tensor in packed.items():
         arrays = [[str(array.dtype), list(array.shape)] for array in tensor.arrays]
         header.append([name, tensor.format, list(tensor.shape), arrays])
@@ -307,66 +308,6 @@ def load_artifact(path: str) -> dict[str, Packed]:
     return decode_artifact(Path(path).read_bytes())
 
 
-SHARD_MAGIC = 20240520
-
-
-SHARD_VERSION = 1
-
-
-SHARD_HEADER_WORDS = 256
-
-
-def read_shard(path: str) -> npt.NDArray[np.int64]:
-    """Read one shard; raises ValueError on a wrong header or a file cut short."""
-    header = np.fromfile(path, dtype='<i4', count=SHARD_HEADER_WORDS)
-    if header.size != SHARD_HEADER_WORDS or int(header[0]) != SHARD_MAGIC or int(header[1]) != SHARD_VERSION:
-        raise ValueError(f'not a version {SHARD_VERSION} shard: {path}')
-    tokens = np.fromfile(path, dtype='<u2', count=int(header[2]), offset=SHARD_HEADER_WORDS * 4)
-    if tokens.size != int(header[2]):
-        raise ValueError(f'shard cut short: {path}')
-    return tokens.astype(np.int64)
-
-
-def read_shards(pattern: str) -> npt.NDArray[np.int64]:
-    """Read and join all shards that match ``pattern`` in the order of their names."""
-    files = sorted(glob.glob(pattern))
-    if not files:
-        raise FileNotFoundError(f'no shards match {pattern}')
-    return np.concatenate([read_shard(file) for file in files])
-
-
-def training_stream(data_path: str) -> npt.NDArray[np.int64]:
-    """Return all training tokens, in the order of the shards."""
-    return read_shards(os.path.join(data_path, 'fineweb_train_*.bin'))
-
-
-def validation_stream(data_path: str) -> npt.NDArray[np.int64]:
-    """Return all validation tokens; the first is context only, every later one is scored once."""
-    return read_shards(os.path.join(data_path, 'fineweb_val_*.bin'))
-
-
-class TrainingBatches:
-    """Endless random windows of the training stream, shared out among ranks.
-
-    Every rank draws the same windows from the same seed and keeps its own share, so that one and two
-    ranks see the same global batch.
-    """
-
-    def __init__(self, stream: npt.NDArray[np.int64], seq_len: int, seed: int) -> None:
-        if len(stream) <= seq_len + 1:
-            raise ValueError(f'training stream of {len(stream)} tokens is shorter than one window')
-        self.stream = torch.from_numpy(stream)
-        self.seq_len = seq_len
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def next_batch(self, sequences: int, rank: int=0, world_size: int=1) -> tuple[Tensor, Tensor]:
-        """Return (inputs, targets) of shape (sequences / world_size, seq_len) for this rank."""
-        high = len(self.stream) - self.seq_len
-        starts = torch.randint(0, high, (sequences,), generator=self.generator)[rank::world_size]
-        windows = self.stream[starts[:, None] + torch.arange(self.seq_len + 1)]
-        return (windows[:, :-1], windows[:, 1:])
-
-
 TERNARY_GROUP = 128
 
 
@@ -409,16 +350,34 @@ def rms_norm(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.size(-1),))
 
 
+class Adapter(nn.Module):
+    """A low-rank addition to a linear map (LoRA); starts as exactly nothing."""
+
+    def __init__(self, inputs: int, outputs: int, rank: int, device: torch.device) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.randn(rank, inputs, device=device) / inputs ** 0.5)
+        self.up = nn.Parameter(torch.zeros(outputs, rank, device=device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., inputs) to (..., outputs) through ``rank`` numbers."""
+        return F.linear(F.linear(x, self.down), self.up)
+
+
 class Linear(nn.Linear):
     """A bias-free map stored in fp32, computed in its input's type; may round its weight on the fly."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
         self.fake_format = 'none'
+        self.adapter: Adapter | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` times the weight, rounded with a straight-through gradient when asked to."""
-        return F.linear(x, fake_quantize(self.weight, self.fake_format).to(x.dtype))
+        mapped = F.linear(x, fake_quantize(self.weight, self.fake_format).to(x.dtype))
+        if self.adapter is None:
+            return mapped
+        added: Tensor = self.adapter(x)
+        return mapped + added
 
 
 class Rotary(nn.Module):
@@ -428,6 +387,7 @@ class Rotary(nn.Module):
         super().__init__()
         self.dims = dims
         frequencies = 1.0 / base ** (torch.arange(0, dims, 2, dtype=torch.float32) / max(dims, 1))
+        self.frequencies: Tensor
         self.register_buffer('frequencies', frequencies, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -475,7 +435,7 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor, heads: int) -> Tensor:
         """Turn (B, T, heads * K) into (B, heads, T, K)."""
-        return x.unflatten(-1, (heads, self.head_dim)).transpose(1, 2)
+        return x.view(x.size(0), x.size(1), heads, self.head_dim).transpose(1, 2)
 
     def forward(self, x: Tensor, value_embedding: Tensor | None) -> Tensor:
         """Attend over ``x`` of shape (B, T, D); ``value_embedding`` (B, T, G * K) is added to the values."""
@@ -487,7 +447,8 @@ class Attention(nn.Module):
         attended = attend(query, key, value, True)
         if self.exclusive:
             attended = remove_own_value(attended, value)
-        return self.to_output(attended.transpose(1, 2).flatten(2))
+        output: Tensor = self.to_output(attended.transpose(1, 2).flatten(2))
+        return output
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
@@ -510,7 +471,8 @@ class FeedForward(nn.Module):
         """Map (B, T, D) to (B, T, D), each position alone."""
         hidden = self.expand(x)
         slope = 0.5
-        return self.contract(F.leaky_relu(hidden, slope).square())
+        output: Tensor = self.contract(F.leaky_relu(hidden, slope).square())
+        return output
 
 
 def previous_position(x: Tensor) -> Tensor:
@@ -548,7 +510,9 @@ class BigramHash(nn.Module):
         """Embed the pairs of ``tokens`` (B, T) as (B, T, D); a document's first token has no partner."""
         before = F.pad(tokens, (1, 0))[:, :-1]
         before = torch.where(tokens == BOS_TOKEN, torch.zeros_like(before), before)
-        return self.project(self.table((before * 36313 + tokens * 27191) % self.buckets))
+        rows = (before * 36313 + tokens * 27191) % self.buckets
+        embedded: Tensor = self.project(self.table(rows))
+        return embedded
 
 
 EMBEDDING_STD = 0.02
@@ -572,7 +536,8 @@ class Block(nn.Module):
         normed = rms_norm(x)
         attended = self.attention_scale * self.attention(normed, values)
         x = x + attended
-        return x + self.feed_forward_scale * self.feed_forward(rms_norm(x))
+        one_after_the_other: Tensor = x + self.feed_forward_scale * self.feed_forward(rms_norm(x))
+        return one_after_the_other
 
 
 def layer_order(config: Config) -> list[int]:
@@ -608,7 +573,7 @@ class GPT(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the input (B, T, D): token, hashed pair, and a smear of the position before."""
-        x = self.embedding(tokens)
+        x: Tensor = self.embedding(tokens)
         x = x + self.bigram(tokens)
         x = rms_norm(x)
         x = self.smear(x, tokens)
@@ -871,26 +836,30 @@ def window_tensors(stream: Tensor, batch: list[Window]) -> tuple[Tensor, Tensor]
 def losses_of_batch(model: GPT, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the loss in nats of every target, (windows, length)."""
     logits = model(inputs)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction='none').view_as(targets)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction='none').reshape(targets.shape)
+
+
+def no_losses(stream: Tensor) -> Tensor:
+    """Return room for the loss of every token of the stream but the first."""
+    return torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
 
 
 @torch.no_grad()
-def losses_by_window(model: GPT, stream: Tensor, windows: list[Window], batch_size: int) -> Tensor:
-    """Return the losses of all positions, zero where no window of the list charges them."""
-    losses = torch.zeros(len(stream) - 1, dtype=torch.float64, device=stream.device)
+def charge_windows(model: GPT, stream: Tensor, windows: list[Window], batch_size: int, losses: Tensor) -> None:
+    """Write the losses of the positions that ``windows`` charge into ``losses``; leave the others."""
     for batch in batches_of(windows, batch_size):
         inputs, targets = window_tensors(stream, batch)
         charged = losses_of_batch(model, inputs, targets)
-        for row, window in zip(charged, batch, strict=True):
-            losses[window.stop - window.scored:window.stop] = row[-window.scored:].double()
-    return losses
+        for row, window in enumerate(batch):
+            losses[window.stop - window.scored:window.stop] = charged[row, -window.scored:].double()
 
 
 def score_windows(model: GPT, stream: Tensor, windows: list[Window], config: Config, ranks: Ranks) -> Losses:
     """Share the windows out among the ranks and return the losses of all positions on every rank."""
     model.eval()
     mine = windows[ranks.rank::ranks.world_size]
-    losses = losses_by_window(model, stream, mine, config.eval_batch_sequences)
+    losses = no_losses(stream)
+    charge_windows(model, stream, mine, config.eval_batch_sequences, losses)
     return sum_over_ranks(losses, ranks).cpu().numpy()
 
 
@@ -906,7 +875,70 @@ def score_plain(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Los
     return score_windows(model, stream, windows, config, ranks)
 
 
+SHARD_MAGIC = 20240520
+
+
+SHARD_VERSION = 1
+
+
+SHARD_HEADER_WORDS = 256
+
+
+def read_shard(path: str) -> npt.NDArray[np.int64]:
+    """Read one shard; raises ValueError on a wrong header or a file cut short."""
+    header = np.fromfile(path, dtype='<i4', count=SHARD_HEADER_WORDS)
+    if header.size != SHARD_HEADER_WORDS or int(header[0]) != SHARD_MAGIC or int(header[1]) != SHARD_VERSION:
+        raise ValueError(f'not a version {SHARD_VERSION} shard: {path}')
+    tokens = np.fromfile(path, dtype='<u2', count=int(header[2]), offset=SHARD_HEADER_WORDS * 4)
+    if tokens.size != int(header[2]):
+        raise ValueError(f'shard cut short: {path}')
+    return tokens.astype(np.int64)
+
+
+def read_shards(pattern: str) -> npt.NDArray[np.int64]:
+    """Read and join all shards that match ``pattern`` in the order of their names."""
+    files = sorted(glob.glob(pattern))
+    if not files:
+        raise FileNotFoundError(f'no shards match {pattern}')
+    return np.concatenate([read_shard(file) for file in files])
+
+
+def training_stream(data_path: str) -> npt.NDArray[np.int64]:
+    """Return all training tokens, in the order of the shards."""
+    return read_shards(os.path.join(data_path, 'fineweb_train_*.bin'))
+
+
+def validation_stream(data_path: str) -> npt.NDArray[np.int64]:
+    """Return all validation tokens; the first is context only, every later one is scored once."""
+    return read_shards(os.path.join(data_path, 'fineweb_val_*.bin'))
+
+
+class TrainingBatches:
+    """Endless random windows of the training stream, shared out among ranks.
+
+    Every rank draws the same windows from the same seed and keeps its own share, so that one and two
+    ranks see the same global batch.
+    """
+
+    def __init__(self, stream: npt.NDArray[np.int64], seq_len: int, seed: int) -> None:
+        if len(stream) <= seq_len + 1:
+            raise ValueError(f'training stream of {len(stream)} tokens is shorter than one window')
+        self.stream = torch.from_numpy(stream)
+        self.seq_len = seq_len
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def next_batch(self, sequences: int, rank: int=0, world_size: int=1) -> tuple[Tensor, Tensor]:
+        """Return (inputs, targets) of shape (sequences / world_size, seq_len) for this rank."""
+        high = len(self.stream) - self.seq_len
+        starts = torch.randint(0, high, (sequences,), generator=self.generator)[rank::world_size]
+        windows = self.stream[starts[:, None] + torch.arange(self.seq_len + 1)]
+        return (windows[:, :-1], windows[:, 1:])
+
+
 Stream = npt.NDArray[np.int64]
+
+
+EXTRA_TENSORS = ('paid_prefix', 'noise')
 
 
 def training_tokens(config: Config) -> Stream:
@@ -914,13 +946,64 @@ def training_tokens(config: Config) -> Stream:
     return training_stream(config.data_path)
 
 
+def validation_tokens(config: Config) -> Stream:
+    """Return the tokens to score."""
+    return validation_stream(config.data_path)
+
+
+def before_quantization(model: GPT, config: Config, ranks: Ranks) -> None:
+    """Do what comes between training and quantization: nothing."""
+
+
+def what_to_ship(packed: Mapping[str, Packed], config: Config) -> dict[str, Packed]:
+    """Return what goes into the artifact: the packed weights."""
+    shipped = dict(packed)
+    return shipped
+
+
+def check_size(total: int, config: Config) -> None:
+    """Raise ValueError if artifact and code together exceed 16,000,000 bytes."""
+    if total > config.size_limit_bytes:
+        raise ValueError(f'submission of {total} bytes exceeds {config.size_limit_bytes}')
+
+
+def weights_in_artifact(trained: GPT, config: Config) -> dict[str, Tensor]:
+    """Return the weights to score with: those that the artifact holds."""
+    packed = load_artifact(config.artifact_path)
+    weights = {name: tensor for name, tensor in packed.items() if name not in EXTRA_TENSORS}
+    return unpack_model(weights)
+
+
+def model_to_score(trained: GPT, config: Config, ranks: Ranks) -> GPT:
+    """Return a new model with the weights of the artifact, the same on every rank."""
+    model = GPT(config).to(ranks.device)
+    model.load_state_dict(weights_in_artifact(trained, config))
+    require_equal_weights(model, ranks)
+    return model
+
+
+def before_evaluation(config: Config) -> None:
+    """Do what comes before scoring: nothing."""
+
+
 def byte_table(tokenizer: spm.SentencePieceProcessor, config: Config) -> ByteTable:
     """Return how many bytes each token stands for."""
     return canonical_byte_table(tokenizer, config.vocab_size)
 
 
+def charged_bytes(tokenizer: spm.SentencePieceProcessor, stream: Stream, config: Config) -> int:
+    """Return the denominator of bits per byte."""
+    return stream_bytes(byte_table(tokenizer, config), stream)
+
+
 def score_validation(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
     """Return the loss in nats of every token of the stream but the first."""
+    losses = score_as_configured(model, stream, config, ranks)
+    return losses
+
+
+def score_as_configured(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
+    """Call the scorer that the configuration names."""
     return score_sliding(model, stream, config, ranks)
 
 
@@ -960,7 +1043,7 @@ def orthogonalize(matrix: Tensor, steps: int) -> Tensor:
     """Push the singular values of ``matrix`` towards 1; exact only in the limit, +-0.3 in practice."""
     a, b, c = NEWTON_SCHULZ
     tall = matrix.size(0) > matrix.size(1)
-    x = matrix.T if tall else matrix
+    x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-07)
     for _ in range(steps):
         gram = x @ x.T
@@ -996,7 +1079,8 @@ class Muon(torch.optim.Optimizer):
         if self.equalize_rows:
             update = update / update.norm(dim=-1, keepdim=True).clamp_min(1e-07)
         update = orthogonalize(update, self.steps)
-        return update * max(1.0, update.size(0) / update.size(1)) ** 0.5
+        scaled: Tensor = update * max(1.0, update.size(0) / update.size(1)) ** 0.5
+        return scaled
 
 
 def build_optimizers(model: nn.Module, config: Config) -> list[torch.optim.Optimizer]:
@@ -1120,7 +1204,7 @@ class Trainer:
 RULE = '=' * 100
 
 
-def open_log(config: Config, ranks: Ranks, code: str) -> Callable[[str], None]:
+def open_log(config: Config, ranks: Ranks, code: str) -> Log:
     """Return a function that prints a line and appends it to ``logs/<run_id>.txt``; master only."""
     path = Path('logs') / f'{config.run_id}.txt'
 
@@ -1144,7 +1228,7 @@ def describe_machine() -> str:
         return 'no GPU: running on the CPU'
 
 
-def log_setup(config: Config, ranks: Ranks, scored: int, log: Callable[[str], None]) -> None:
+def log_setup(config: Config, ranks: Ranks, scored: int, log: Log) -> None:
     """Log where the data come from and how the run is set up."""
     shards = len(glob.glob(os.path.join(config.data_path, 'fineweb_train_*.bin')))
     pattern = os.path.join(config.data_path, 'fineweb_val_*.bin')
@@ -1164,79 +1248,71 @@ def quantize_model(model: GPT, config: Config) -> dict[str, Packed]:
     return packed
 
 
-def load_model(config: Config, ranks: Ranks) -> GPT:
-    """Return a new model holding exactly what the artifact says."""
-    model = GPT(config).to(ranks.device)
-    model.load_state_dict(unpack_model(load_artifact(config.artifact_path)))
-    require_equal_weights(model, ranks)
-    return model
-
-
-def write_submission(model: GPT, config: Config, ranks: Ranks, code: str, log: Callable[[str], None]) -> None:
+def write_submission(model: GPT, config: Config, ranks: Ranks, code: str, log: Log) -> None:
     """Write the artifact and log every byte that is shipped; raises ValueError beyond the limit."""
     if ranks.is_master:
-        size = save_artifact(quantize_model(model, config), config.artifact_path, 'zlib')
+        shipped = what_to_ship(quantize_model(model, config), config)
+        size = save_artifact(shipped, config.artifact_path, 'zlib')
         label = f"{'int8'}+{'zlib'}"
-        total = size + len(code.encode('utf-8'))
+        code_bytes = len(code.encode('utf-8'))
         log(f'Serialized model {label}: {size} bytes')
-        log(f"Code size: {len(code.encode('utf-8'))} bytes")
-        log(f'Total submission size {label}: {total} bytes')
-        if total > config.size_limit_bytes:
-            raise ValueError(f'submission of {total} bytes exceeds {config.size_limit_bytes}')
+        log(f'Code size: {code_bytes} bytes')
+        log(f'Total submission size {label}: {size + code_bytes} bytes')
+        check_size(size + code_bytes, config)
     if ranks.world_size > 1:
         dist.barrier()
 
 
-def count_bytes(config: Config, tokenizer: spm.SentencePieceProcessor, stream: npt.NDArray[np.int64], log: Callable[[str], None]) -> int:
-    """Return the bytes of the scored tokens by table; log them next to what decoding gives.
+def count_bytes(config: Config, stream: npt.NDArray[np.int64], log: Log) -> int:
+    """Return the bytes of the scored tokens; log them next to what decoding the tokens gives.
 
     The two agree on every text whose pieces have no space inside; on a stream that is not the
     encoding of a text (noise, say) they may differ, which is worth a line but no refusal.
     """
-    by_table = stream_bytes(byte_table(tokenizer, config), stream)
+    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
+    if int(tokenizer.vocab_size()) != config.vocab_size:
+        raise ValueError(f'VOCAB_SIZE={config.vocab_size} but the tokenizer has {tokenizer.vocab_size()}')
+    by_table = charged_bytes(tokenizer, stream, config)
     decoded = decoded_byte_count(tokenizer, stream) - decoded_byte_count(tokenizer, stream[:1])
     log(f'bytes_by_table:{by_table} bytes_by_decoding:{decoded}')
     return by_table
 
 
-def evaluate_artifact(config: Config, ranks: Ranks, stream: npt.NDArray[np.int64], charged_bytes: int) -> Score:
-    """Load the artifact and score the validation stream with it."""
-    model = load_model(config, ranks)
-    losses = score_validation(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
-    return summarize(losses, charged_bytes)
+def evaluate_artifact(trained: GPT, config: Config, ranks: Ranks, stream: Tensor, size: int) -> Score:
+    """Load the artifact and score the validation stream, of ``size`` bytes, with it."""
+    before_evaluation(config)
+    model = model_to_score(trained, config, ranks)
+    return summarize(score_validation(model, stream, config, ranks), size)
 
 
 def run(config: Config, code: str) -> Score:
     """Run everything; return the score that the log reports."""
     ranks = join_ranks()
     log = open_log(config, ranks, code)
-    tokenizer = spm.SentencePieceProcessor(model_file=config.tokenizer_path)
-    if int(tokenizer.vocab_size()) != config.vocab_size:
-        raise ValueError(f'VOCAB_SIZE={config.vocab_size} but the tokenizer has {tokenizer.vocab_size()}')
-    stream = validation_stream(config.data_path)
-    log_setup(config, ranks, len(stream) - 1, log)
-    charged_bytes = count_bytes(config, tokenizer, stream, log)
+    tokens = validation_tokens(config)
+    stream = torch.from_numpy(tokens).to(ranks.device)
+    log_setup(config, ranks, len(tokens) - 1, log)
+    size = count_bytes(config, tokens, log)
     trainer = Trainer(config, ranks, training_tokens(config))
     log(f'model_params:{sum((p.numel() for p in trainer.model.parameters()))}')
     model = trainer.run(log)
     require_equal_weights(model, ranks)
-    log_trained(model, stream, charged_bytes, config, ranks, log)
+    log_trained(summarize(score_plain(model, stream, config, ranks), size), log)
+    before_quantization(model, config, ranks)
     write_submission(model, config, ranks, code, log)
     started = time.perf_counter()
-    score = evaluate_artifact(config, ranks, stream, charged_bytes)
+    score = evaluate_artifact(model, config, ranks, stream, size)
     log_final(score, config, 1000.0 * (time.perf_counter() - started), log)
     leave_ranks(ranks)
     return score
 
 
-def log_trained(model: GPT, stream: npt.NDArray[np.int64], charged_bytes: int, config: Config, ranks: Ranks, log: Callable[[str], None]) -> None:
+def log_trained(score: Score, log: Log) -> None:
     """Log the trained model's plain score, for comparison with what the artifact will get."""
-    losses = score_plain(model, torch.from_numpy(stream).to(ranks.device), config, ranks)
-    score = summarize(losses, charged_bytes)
     log(f'trained_model val_loss:{score.val_loss:.4f} val_bpb:{score.val_bpb:.4f}')
 
 
-def log_final(score: Score, config: Config, milliseconds: float, log: Callable[[str], None]) -> None:
+def log_final(score: Score, config: Config, milliseconds: float, log: Log) -> None:
     """Log the score of the artifact in the challenge's words."""
     label = f"final_{'int8'}_{'zlib'}_roundtrip"
     log(f"scored_tokens:{score.tokens} scored_bytes:{score.bytes} score:{'sliding'}")

@@ -29,6 +29,8 @@ _SIGNS = (
     (re.compile(rb"init_process_group"), 1),
 )
 _PACKED_SCORE = 12  # a packed script shows nothing of itself, and nobody packs a side tool
+_COMPLETE = 8  # a new script and a new manifest
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ENOUGH = 5  # signs that a script of the record folder must show unless it is named as one that trains
 
 
@@ -69,7 +71,9 @@ def primary_folder(
 ) -> str | None:
     """Pick the folder that most looks like the submitted record: new, with manifest, script and logs.
 
-    ``old`` holds the ids of contents that main already had: moved and copied records are not new.
+    Of several complete ones the newest by the date that a record folder starts with: authors keep
+    adding records to the branch of an earlier pull request. ``old`` holds the ids of contents that
+    main already had: moved and copied records are not new.
     """
     held: dict[str, list[FileEntry]] = defaultdict(list)
     for entry in entries:
@@ -81,14 +85,18 @@ def primary_folder(
     return max(sorted(held), key=lambda f: _folder_score(held[f], f, old))
 
 
-def _folder_score(entries: list[FileEntry], folder: str, old: Collection[str]) -> tuple[int, int, int]:
+def _folder_score(
+    entries: list[FileEntry], folder: str, old: Collection[str]
+) -> tuple[bool, str, int, int, int]:
     new = [e for e in entries if e.change is not Change.MODIFIED and e.oid not in old]
     names = [e.path.removeprefix(folder + "/") for e in new]
     score = 4 * any(n.endswith(".py") for n in names)
     score += 4 * ("submission.json" in names)
     score += 2 * any(n.endswith((".log", ".txt")) for n in names)
     score += "README.md" in names
-    return score, len(new), sum(e.size for e in new)
+    dated = _DATE.match(folder.rpartition("/")[2])
+    complete = score >= _COMPLETE
+    return complete, dated[0] if dated and complete else "", score, len(new), sum(e.size for e in new)
 
 
 def entry_script(

@@ -2,7 +2,16 @@
 
 import pytest
 
-from checkers.finding import Evidence, Finding, Kind, Location, Strength, cannot_tell, examined, nothing_to_check
+from checkers.finding import (
+    Evidence,
+    Finding,
+    Kind,
+    Location,
+    Strength,
+    cannot_tell,
+    examined,
+    nothing_to_check,
+)
 from checkers.registry import Checked, Checker
 from checkers.verdict import decide
 from harness.record import Experiment, Holds, Outcome, RunRecord

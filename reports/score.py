@@ -121,5 +121,6 @@ def _named_conditions(precedent: Mapping[str, Any]) -> set[str]:
 
 def _found(result: Mapping[str, Any]) -> dict[str, str]:
     """Slug to condition of the rules that carry the verdict: those that failed, else those to review."""
-    rules = result["rules"]
-    return {r["rule"]: r["condition"] for r in rules if r["verdict"] == result["verdict"]}
+    if result["verdict"] not in _CAUGHT:
+        return {}
+    return {r["rule"]: r["condition"] for r in result["rules"] if r["verdict"] == result["verdict"]}

@@ -12,6 +12,7 @@ from reports.score import Group
 from rules.model import Rule
 
 _SHOWN = ("FAIL", "REVIEW", "PASS", "INCONCLUSIVE", "NOT_APPLICABLE", "ERROR", "MISSING")
+_SHORT = {"INCONCLUSIVE": "INCONCL", "NOT_APPLICABLE": "N/A"}
 
 
 def print_rules(console: Console, rules: Sequence[Rule]) -> None:
@@ -66,6 +67,7 @@ def print_score(console: Console, groups: Sequence[Group], *, misses: bool) -> N
         caught = f"{group.share('FAIL', 'REVIEW'):.1%}"
         table.add_row(group.gold, str(group.total), *(str(group.verdicts[v]) for v in shown), caught, right)
     console.print(table)
+    console.print("caught: FAIL or REVIEW; condition: the public verdict names one of those that we name")
     if misses:
         for group in groups:
             console.print(

@@ -59,19 +59,17 @@ def print_sweep(console: Console, counts: Mapping[str, int], seconds: float, pea
 def print_score(console: Console, groups: Sequence[Group], *, misses: bool) -> None:
     """Show the accuracy table: one line a class of precedents, then the disagreements if wanted."""
     shown = [v for v in _SHOWN if any(g.verdicts[v] for g in groups)]
-    table = Table(
-        "public verdict", "heads", *shown, "FAIL+REVIEW", "right condition", box=None, pad_edge=False
-    )
+    heads = [_SHORT.get(v, v) for v in shown]
+    table = Table("public", "heads", *heads, "caught", "condition", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for group in groups:
         right = f"{group.right_condition}/{group.with_condition}" if group.with_condition else "-"
         caught = f"{group.share('FAIL', 'REVIEW'):.1%}"
         table.add_row(group.gold, str(group.total), *(str(group.verdicts[v]) for v in shown), caught, right)
     console.print(table)
     console.print("caught: FAIL or REVIEW; condition: the public verdict names one of those that we name")
-    if misses:
-        for group in groups:
-            console.print(
-                f"\n[bold]{group.gold}[/bold]" if group.misses else "", end="\n" if group.misses else ""
-            )
-            for line in group.misses:
-                console.print(f"  {escape(line)}", soft_wrap=True)
+    for group in groups if misses else ():
+        if group.misses:
+            console.print(f"\n[bold]{group.gold}[/bold]")
+        for line in group.misses:
+            console.print(f"  {escape(line)}", soft_wrap=True)

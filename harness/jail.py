@@ -119,9 +119,18 @@ def _change_root(root: str) -> None:
     _mount("tmpfs", "/", None, _REMOUNT | _RDONLY | _NOSUID | _NODEV)
 
 
+def _die_with(parent: int) -> None:
+    """Be killed when ``parent`` dies, also when it died before we could ask for that."""
+    _call(_LIBC.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+    if os.getppid() != parent:
+        os._exit(CANNOT)
+
+
 def walls(spec: dict[str, Any]) -> None:
     """Namespaces and file system; on return the caller is process 1 of a world of its own."""
+    _die_with(spec["parent"])
     _enter_namespaces()
+    _die_with(spec["parent"])  # a new user namespace makes the kernel forget the first request
     child = os.fork()
     if child:
         _leave_as(child)

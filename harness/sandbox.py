@@ -143,6 +143,7 @@ class Namespaces(Sandbox):
             "shm_bytes": 1 << 30,
             "mountpoint": str(_mountpoint()),
             "walls": self.walls,
+            "parent": os.getpid(),
         }
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,41 @@ def test_bubblewrap_gets_every_mount(tmp_path):
     assert "--unshare-all" in words
     assert words[-2:] == ["--", "jail"]
     assert issubclass(sandbox.Bubblewrap, Namespaces)
+
+
+AUDITOR = """
+import os, sys, tempfile, time
+from pathlib import Path
+from harness import sandbox
+from harness.sandbox import Mount
+where = Path(sys.argv[1])
+with tempfile.TemporaryFile() as output:
+    box = sandbox.choose()
+    beat = "import time\\nwhile True: open('beat', 'a').write('x'); time.sleep(0.05)"
+    box.start([sys.executable, "-c", beat], where, {}, [Mount(where, writable=True)], output)
+    time.sleep(60)
+"""
+
+
+def test_nothing_outlives_an_auditor_that_is_killed(walls):
+    root = Path(sandbox.__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        beat = Path(folder, "beat")
+        auditor = subprocess.Popen([sys.executable, "-c", AUDITOR, folder], cwd=root)
+        try:
+            _until(lambda: beat.exists() and beat.stat().st_size > 3)
+        finally:
+            auditor.kill()
+            auditor.wait()
+        time.sleep(0.5)
+        size = beat.stat().st_size
+        time.sleep(0.5)
+        assert beat.stat().st_size == size
+
+
+def _until(holds, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

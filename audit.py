@@ -26,6 +26,8 @@ from checkers.subject import Subject
 from checkers.verdict import decide
 from harness import folder, gitsource, logs, sweep, unpack
 from harness.record import Outcome, RunRecord
+from harness.replay import replayed
+from harness.replay import told as counterexample
 from harness.submission import Submission, SubmissionError
 from reports import fixes, json_v1, progress, tables, terminal
 from reports.score import ScoreError, read_jsonl, score
@@ -51,7 +53,6 @@ class Options:
     as_of: date | None = None
     command: str = "golf-audit check"
     sandbox: bool = True
-    replay: str | None = None
 
     @property
     def key(self) -> str:
@@ -101,7 +102,7 @@ def _run(subject: Subject, options: Options) -> RunRecord:
 
     if subject.submission.entry_script is None:
         return RunRecord(Outcome.SKIPPED, blocker="there is no training script to run")
-    settings: RunOptions = runner.RunOptions(no_sandbox=not options.sandbox, replay=options.replay)
+    settings: RunOptions = runner.RunOptions(no_sandbox=not options.sandbox)
     return runner.run(subject.submission, subject.layers, subject.logs, settings)
 
 
@@ -215,11 +216,14 @@ def check(
 ) -> None:
     """Audit one submission: a record folder, or a pull request or commit of a clone."""
     wanted = _formats(formats)
-    options = Options(not no_run, strict, _date(as_of), _command_line(), not no_sandbox, replay)
+    options = Options(not no_run, strict, _date(as_of), _command_line(), not no_sandbox)
     submission = load_submission(path, repo, pr, commit)
     with progress.working(f"Auditing {submission.label}", quiet or as_json):
         done = audit(submission, options)
+        again = replayed(done.run, replay) if replay else None
         record = json_v1.to_json(done, fixes=corrections(done, options))
+    if again and not as_json:
+        typer.echo(counterexample(again))
     shown = json_v1.from_json(record)
     _show(shown, record, out, wanted, explain=explain, as_json=as_json, quiet=quiet)
     raise typer.Exit(EXIT_CODES[shown.verdict])

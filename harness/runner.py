@@ -62,7 +62,6 @@ class RunOptions:
     """
 
     no_sandbox: bool = False
-    replay: str | None = None
     profile: str = "as_claimed"
     seconds: float = 180.0
     steps: int = STEPS

@@ -6,6 +6,6 @@ results convict is argued in ``docs/how-tests-decide.md``.
 
 from harness.experiments.bench import Ground, Session
 from harness.experiments.companion import Instruments
-from harness.experiments.conduct import conduct, replayed
+from harness.experiments.conduct import conduct
 
-__all__ = ["Ground", "Instruments", "Session", "conduct", "replayed"]
+__all__ = ["Ground", "Instruments", "Session", "conduct"]

@@ -87,18 +87,3 @@ def _with_replay(experiment: Experiment) -> Experiment:
     places = {k: case[k] for k in ("changed_places", "charged_place", "place") if k in case}
     key = json.dumps([experiment.name, places], sort_keys=True)
     return replace(experiment, replay=f"{experiment.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}")
-
-
-def replayed(experiments: tuple[Experiment, ...], replay: str) -> tuple[Experiment, ...]:
-    """Of a rerun's experiments, the one that ``replay`` names, or what became of it.
-
-    Runs are deterministic, so a counterexample is shown again by running the head again: its name
-    is made of the experiment and the places involved.
-    """
-    name = replay.rpartition("-")[0]
-    same = tuple(e for e in experiments if e.replay == replay)
-    kin = tuple(e for e in experiments if e.name == name)
-    if same or not kin:
-        return same
-    told = f"{replay} did not come up again; the experiment now says: {kin[0].summary}"
-    return (replace(kin[0], summary=told),)

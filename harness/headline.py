@@ -28,6 +28,7 @@ def claimed_environment(logs: Any, knobs: Iterable[Knob]) -> dict[str, str]:
         found.setdefault(name, value)
     for command in _commands(logs):
         found.update({k: v for k, v in command.env.items() if k in names and _plain(v)})
+    found = {k: v for k, v in found.items() if _parses(v, names[k].reader)}
     return {k: v for k, v in sorted(found.items()) if not any(word in k for word in _RUNS)}
 
 
@@ -62,3 +63,11 @@ def _as_environment(value: str, default: Any) -> str | None:
 
 def _plain(value: str) -> bool:
     return bool(value) and not re.search(r"[$`<>|{}()\"']|\.\.\.", value) and len(value) < 300
+
+
+def _parses(value: str, reader: str) -> bool:
+    """Whether the script's own reader of a setting takes the value: logs also print words for numbers."""
+    try:
+        return not reader or (int(value) if reader == "int" else float(value)) is not None
+    except ValueError:
+        return False

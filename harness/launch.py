@@ -44,6 +44,9 @@ class Finished:
     notes: tuple[str, ...] = field(default=())
 
 
+RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What a launcher such as torchrun sets."""
+
 Attend = Callable[["subprocess.Popen[bytes]", float], None]
 """Called with the running process and its deadline on the monotonic clock; returns before it."""
 

@@ -12,7 +12,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,15 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One setting: environment name, ``--option``, dotted constant or ``function(name)``."""
+    """One setting: environment name, ``--option``, dotted constant or ``function(name)``.
+
+    ``reader`` is the type (``int``, ``float``) to which the script turns the setting's text at once.
+    """
 
     via: Via
     name: str
     default: Any = None
+    reader: str = ""
 
     @property
     def topic(self) -> str:
@@ -140,13 +144,18 @@ def _arithmetic(node: ast.BinOp) -> Any:
 
 
 def _called(tree: ast.AST) -> Iterator[Knob]:
+    readers: dict[int, str] = {}  # ast.walk meets a call before its arguments
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             name = node.slice.value
             if isinstance(name, str) and _NAME.match(name) and "environ" in ast.unparse(node.value):
-                yield Knob(Via.ENVIRONMENT, name)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            yield from _from_call(node, node.args[0].value)
+                yield Knob(Via.ENVIRONMENT, name, reader=readers.get(id(node), ""))
+        elif isinstance(node, ast.Call) and node.args:
+            if isinstance(node.func, ast.Name) and node.func.id in ("int", "float"):
+                readers[id(node.args[0])] = node.func.id
+            elif isinstance(node.args[0], ast.Constant):
+                for knob in _from_call(node, node.args[0].value):
+                    yield replace(knob, reader=readers.get(id(node), ""))
 
 
 def _from_call(node: ast.Call, name: Any) -> Iterator[Knob]:

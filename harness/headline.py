@@ -12,6 +12,7 @@ _NEVER = re.compile(
     r"RANK|LOCAL_RANK|WORLD_SIZE|MASTER_\w+|PATH|HOME|USER|CUDA_\w+|NCCL_\w+|TORCH\w*|OMP_\w+|PYTHON\w*|RUN_ID|HF_\w+"
     r"|TRITON_\w+|LD_\w+|PYTORCH_\w+|LOG\w*_(?:DIR|FILE)|OUT_DIR|OUTPUT_DIR|WANDB_\w+|DATA_\w+|TOKENIZER_\w*|\w*_PATH|\w*_DIR"
 )
+_SWITCHES = {"enabled": "1", "on": "1", "yes": "1", "disabled": "0", "off": "0", "no": "0"}
 _RUNS = ("INIT_MODEL", "LOAD", "RESUME", "CHECKPOINT", "CKPT", "EVAL_ONLY", "SKIP_TRAIN", "TTT_EVAL_ONLY")
 
 
@@ -43,16 +44,19 @@ def _from_log(logs: Any, names: dict[str, Knob]) -> dict[str, str]:
     for key, setting in logs.hyperparameters().items():
         name = key.upper()
         if name in names and _plain(setting.value):
-            value = _as_environment(setting.value, names[name].default)
+            value = _as_environment(setting.value, names[name])
             if value is not None and value != str(names[name].default):
                 found[name] = value
     return found
 
 
-def _as_environment(value: str, default: Any) -> str | None:
-    """Logs print parsed values: booleans become the 1 and 0 that the scripts parse."""
+def _as_environment(value: str, knob: Knob) -> str | None:
+    """Logs print parsed values: booleans and words for them become the 1 and 0 that the scripts parse."""
     if value in ("True", "False"):
         return "1" if value == "True" else "0"
+    if knob.reader and value.lower() in _SWITCHES:
+        return _SWITCHES[value.lower()]
+    default = knob.default
     if value in ("None", "[]", "()", "{}") or value.startswith(("[", "(", "{", "<")):
         return None
     number = isinstance(default, (int, float)) or re.fullmatch(r"[-+\d._e]+", str(default))

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -34,7 +35,9 @@ from harness.unpack import Layer
 from harness.world import Stream
 
 STEPS = 4
-VALIDATION = Stream(tokens=8193, seed=3)
+_RANKS = re.compile(r"\bDDP\b|torchrun|WORLD_SIZE|(?<!torch\.)\bdistributed\b")
+"""Failures that a script may lay at the door of its launcher."""
+VALIDATION = Stream(tokens=4097, seed=3)
 
 
 class Companion(Protocol):
@@ -81,6 +84,7 @@ class Attempt:
     keep: tuple[str, ...] = ()
     bf16: str = "alias"
     steps: int = STEPS
+    alone: bool = False  # started by python itself and not by a launcher of ranks
 
 
 def run(
@@ -157,6 +161,8 @@ class _Session:
                 Attempt("default"),
                 Attempt("default", ("progress",)),
             ]
+        elif _RANKS.search(ending.blocker or "") and not last.alone:
+            ladder = [replace(last, alone=True), Attempt("default")]
         elif ending.outcome is Outcome.BLOCKED or same:
             ladder = [Attempt("default")]
         else:
@@ -196,7 +202,7 @@ class _Session:
         fds = companion.begin() if companion else ()
         env = {**launch.environment(place.root, place.cwd), **shrunk.env}
         env.update({k: v for k, v in wanted.env.items() if v})
-        for name in [k for k, v in wanted.env.items() if not v]:
+        for name in [*(k for k, v in wanted.env.items() if not v), *(launch.RANKS if rung.alone else ())]:
             env.pop(name, None)
         plan = self._plan(rung, place, shrunk, env)
         plan["probes"] = companion.plan(place) if companion else None

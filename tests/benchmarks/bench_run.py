@@ -1,12 +1,20 @@
-"""How many submissions run to their final val_bpb on this machine, and how long it takes.
+"""How many submissions run to their final val_bpb on this machine, how long it takes, and at what price.
 
-Draws heads with a fixed seed, evenly over the range of pull request numbers, and runs each once::
+Draws heads with a fixed seed, evenly over the range of pull request numbers, and runs each once with
+the experiments::
 
-    python -m tests.benchmarks.bench_run --repo CLONE [--heads 150] [--seed 11] [--out DIR] [--probes]
+    python -m tests.benchmarks.bench_run --repo CLONE [--heads 150] [--seed 11] [--out DIR]
+        [--overhead 3] [--precedents FILE [--valid 38]]
 
-A head without a training script does not count. Ends with ``run_completed: K/N`` and
-``run_median_seconds: X``; ``--probes`` adds the experiments, ``probe_overhead`` and
-``false_counterexamples`` (counterexamples on the heads given by ``--valid``).
+A head without a training script does not count. ``--overhead`` runs that many of the heads that
+completed again without probes. ``--precedents`` names public verdicts (one JSON object a line: ``pr``,
+``gold``); those that an organizer called valid are run as well, and every violated experiment on one
+of them is listed. Rows are kept in DIR and not run again. Ends with::
+
+    run_completed: K/N           heads of the draw that reached their final score, of those with a script
+    run_median_seconds: X        wall seconds of run and experiments, over the same heads
+    probe_overhead: X            processor time with probes (their twin and forks too) over that without
+    false_counterexamples: N     violated experiments on organizer-valid precedents
 """
 
 from __future__ import annotations
@@ -24,7 +32,10 @@ from typing import Any
 from harness import runner
 from harness.gitsource import load_pull, pull_numbers
 from harness.logs import read
+from harness.record import Holds
 from harness.unpack import layers
+
+Rows = list[dict[str, Any]]
 
 
 def draw(numbers: list[int], count: int, seed: int) -> list[int]:
@@ -56,6 +67,8 @@ def measure(repo: Path, pr: int, options: runner.RunOptions) -> dict[str, Any]:
         "processor_seconds": round(_processor_seconds() - before, 1),
         "reported": record.reported,
         "notes": list(record.notes)[:6],
+        "experiments": {e.name: str(e.result) for e in record.experiments},
+        "violated": {e.name: e.summary for e in record.experiments if e.result is Holds.VIOLATED},
     }
 
 
@@ -65,58 +78,97 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def summary(rows: list[dict[str, Any]]) -> str:
-    """The closing lines: blockers by frequency, then the figures."""
-    counted = [r for r in rows if r["outcome"] != "skipped"]
+def summary(drawn: Rows, bare: Rows, valid: Rows) -> str:
+    """The closing lines: blockers by frequency, counterexamples, then the figures.
+
+    ``bare`` are reruns without probes of heads of the draw; ``valid`` the runs of organizer-valid
+    precedents.
+    """
+    counted = [r for r in drawn if r["outcome"] != "skipped"]
     done = [r for r in counted if r["outcome"] == "completed"]
     blockers = Counter(f"{r['outcome']}: {str(r['blocker'])[:90]}" for r in counted if r not in done)
     lines = [f"{count:4d}  {what}" for what, count in blockers.most_common()]
+    false = [(r["pr"], *v) for r in valid for v in r.get("violated", {}).items()]
+    lines += [f"counterexample on a valid precedent: #{pr} {name}: {told}" for pr, name, told in false]
     seconds = [r["seconds"] for r in counted] or [0.0]
     within = sum(s <= 180 for s in seconds) / len(seconds)
     used = [r.get("processor_seconds", 0.0) for r in counted] or [0.0]
-    lines += [
-        f"run_within_180_s: {within:.1%}",
-        f"run_median_processor_seconds: {statistics.median(used):.1f}",
-        f"run_completed: {len(done)}/{len(counted)}",
-        f"run_median_seconds: {statistics.median(seconds):.1f}",
+    decided = [r for r in valid if r["outcome"] == "completed"]
+    return "\n".join(
+        [
+            *lines,
+            f"run_within_180_s: {within:.1%}",
+            f"run_median_processor_seconds: {statistics.median(used):.1f}",
+            f"valid_precedents_run: {f'{len(decided)}/{len(valid)}' if valid else 'n/a'}",
+            f"run_completed: {len(done)}/{len(counted)}",
+            f"run_median_seconds: {statistics.median(seconds):.1f}",
+            f"probe_overhead: {overhead(drawn, bare)}",
+            f"false_counterexamples: {len(false) if decided else 'n/a'}",
+        ]
+    )
+
+
+def overhead(probed: Rows, bare: Rows) -> str:
+    """Median ratio of processor seconds with and without probes, over heads that completed both ways."""
+    without = {r["pr"]: r["processor_seconds"] for r in bare if r["outcome"] == "completed"}
+    ratios = [
+        r["processor_seconds"] / without[r["pr"]]
+        for r in probed
+        if r["outcome"] == "completed" and without.get(r["pr"])
     ]
-    return "\n".join(lines)
+    return f"{statistics.median(ratios):.2f}" if ratios else "n/a"
+
+
+class Bench:
+    """Runs heads one by one and keeps their rows in files of one folder."""
+
+    def __init__(self, repo: Path, out: Path, seconds: float) -> None:
+        self.repo, self.out, self.seconds = repo, out, seconds
+        out.mkdir(parents=True, exist_ok=True)
+
+    def rows(self, name: str, prs: list[int], *, probes: bool = True) -> Rows:
+        """The rows of ``prs`` in ``name``.jsonl, running those that are not there yet."""
+        target = self.out / f"{name}.jsonl"
+        rows = [json.loads(line) for line in target.read_text().splitlines()] if target.exists() else []
+        known = {row["pr"] for row in rows}
+        for pr in (p for p in prs if p not in known):
+            row = measure(self.repo, pr, runner.RunOptions(seconds=self.seconds, probes=probes))
+            rows.append(row)
+            with target.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            told = row["blocker"] or row["reported"]
+            print(name, pr, row["outcome"], row.get("profile"), row["seconds"], told, flush=True)
+        return [row for row in rows if row["pr"] in set(prs)]
+
+
+def organizer_valid(precedents: Path) -> list[int]:
+    """Pull requests that an organizer called valid without reserve and that have a script."""
+    rows = [json.loads(line) for line in precedents.read_text(encoding="utf-8").splitlines() if line]
+    return sorted(r["pr"] for r in rows if r["gold"] == "valid/organizer" and r.get("has_script", True))
 
 
 def main() -> None:
-    """Run the benchmark; rows already in the output file are not run again."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repo", type=Path, required=True)
     parser.add_argument("--heads", type=int, default=150)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=180.0, help="time limit of one head")
-    parser.add_argument("--probes", action="store_true", help="run the experiments too")
+    parser.add_argument("--overhead", type=int, default=3, help="heads to run again without probes")
+    parser.add_argument("--precedents", type=Path, help="public verdicts, one JSON object a line")
+    parser.add_argument("--valid", type=int, default=1000, help="at most so many valid precedents")
     parser.add_argument("--only", type=int, nargs="*")
     parser.add_argument("--out", type=Path, default=Path("out/bench-run"))
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    target = arguments.out / "rows.jsonl"
-    rows = [json.loads(line) for line in target.read_text().splitlines()] if target.exists() else []
-    known = {row["pr"] for row in rows}
-    chosen = arguments.only or draw(list(pull_numbers(arguments.repo)), arguments.heads, arguments.seed)
-    for pr in chosen:
-        if pr in known:
-            continue
-        row = measure(
-            arguments.repo, pr, runner.RunOptions(seconds=arguments.seconds, probes=arguments.probes)
-        )
-        rows.append(row)
-        with target.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(
-            pr,
-            row["outcome"],
-            row.get("profile"),
-            row["seconds"],
-            row["blocker"] or row["reported"],
-            flush=True,
-        )
-    print(summary([r for r in rows if r["pr"] in set(chosen)]))
+    given = parser.parse_args()
+    bench = Bench(given.repo, given.out, given.seconds)
+    chosen = given.only or draw(list(pull_numbers(given.repo)), given.heads, given.seed)
+    drawn = bench.rows("drawn", chosen)
+    done = [r["pr"] for r in drawn if r["outcome"] == "completed"]
+    bare = bench.rows("bare", done[: given.overhead], probes=False)
+    valid = (
+        bench.rows("valid", organizer_valid(given.precedents)[: given.valid]) if given.precedents else None
+    )
+    print(summary(drawn, bare, valid))
 
 
 if __name__ == "__main__":

@@ -165,10 +165,8 @@ def main() -> None:
     drawn = bench.rows("drawn", chosen)
     done = [r["pr"] for r in drawn if r["outcome"] == "completed"]
     bare = bench.rows("bare", done[: given.overhead], probes=False)
-    valid = (
-        bench.rows("valid", organizer_valid(given.precedents)[: given.valid]) if given.precedents else None
-    )
-    print(summary(drawn, bare, valid))
+    sound = organizer_valid(given.precedents)[: given.valid] if given.precedents else []
+    print(summary(drawn, bare, bench.rows("valid", sound)))
 
 
 if __name__ == "__main__":

@@ -438,9 +438,11 @@ def _extreme(machine: Any, use: Use) -> Value | None:
         pick = min if use.name == "min" else max
         return Value(pick(a.const for a in use.args), machine.inputs(use.args, {}))
     parts = [machine.content(a) for a in use.args]
+    bits = machine.inputs(use.args, {}) & ~RAW
     if use.name == "min" and sum(bool(p & machine.scores) for p in parts) >= min(2, len(parts)):
-        machine.emit(Did.BEST, use.node, parts[0] | parts[-1], parts=tuple(parts))
-    return Value(bits=machine.inputs(use.args, {}) & ~RAW)
+        event = machine.emit(Did.BEST, use.node, parts[0] | parts[-1], parts=tuple(parts))
+        bits |= machine.event_bit(event)
+    return Value(bits=bits)
 
 
 @effect("exec", "eval", "execfile", "run_path")

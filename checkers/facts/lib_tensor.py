@@ -124,7 +124,6 @@ def _copy(machine: Any, use: Use) -> Value | None:
     "new_empty",
     "new_full",
     "new_ones",
-    "arange",
     "eye",
     "randint",
     "randperm",
@@ -133,6 +132,13 @@ def _copy(machine: Any, use: Use) -> Value | None:
 )
 def _new(machine: Any, use: Use) -> Value:
     return Value(refs=(Cell(machine.loops, 0, "new"),))
+
+
+@effect("arange")
+def _positions(machine: Any, use: Use) -> Value:
+    """Consecutive positions belong to the iterations that their two ends depend on."""
+    bits = machine.inputs(use.args, use.keywords) & machine.iterations
+    return Value(bits=bits, refs=(Cell(machine.loops, 0, "new"),))
 
 
 @effect("Parameter", "Linear", "Embedding", "Conv1d", "Conv2d", "LayerNorm", "RMSNorm", "Buffer")
@@ -322,9 +328,10 @@ def _reduce(machine: Any, use: Use) -> Value | None:
 @effect("minimum", "fmin")
 def _minimum(machine: Any, use: Use) -> Value | None:
     a, b = flat(use.operand(0)), flat(use.operand(1))
-    if a & machine.scores and b & machine.scores:
-        machine.emit(Did.BEST, use.node, a | b, parts=(a, b))
-    return None
+    if not (a & machine.scores and b & machine.scores):
+        return None
+    event = machine.emit(Did.BEST, use.node, a | b, parts=(a, b))
+    return Value(bits=((a | b) & ~RAW) | machine.event_bit(event))
 
 
 @effect(

@@ -194,7 +194,9 @@ class _Step:
         if isinstance(node, ast.Subscript):
             return self._subscript(node)
         if isinstance(node, ast.Compare):
-            return FLAG if _union(self._of(c) for c in ast.iter_child_nodes(node)) else 0
+            known = _union(self._of(c) for c in ast.iter_child_nodes(node))
+            told = known & FLAG if _only_orders([node]) else known  # ids are names: their order tells nothing
+            return FLAG if told else 0
         if isinstance(node, ast.Call):
             return self._call(node)
         return _union(
@@ -264,7 +266,10 @@ def _fails(body: list[ast.stmt]) -> bool:
 
 def _is_guard(test: ast.AST) -> bool:
     """Whether a test only checks that a token is a valid index: comparisons of order, no table."""
-    orders = (ast.Lt, ast.Gt, ast.LtE, ast.GtE)
     compares = [n for n in ast.walk(test) if isinstance(n, ast.Compare)]
     plain = not any(isinstance(n, (ast.Subscript, ast.Call)) for n in ast.walk(test))
-    return bool(compares) and plain and all(isinstance(op, orders) for c in compares for op in c.ops)
+    return bool(compares) and plain and _only_orders(compares)
+
+
+def _only_orders(compares: list[ast.Compare]) -> bool:
+    return all(isinstance(op, (ast.Lt, ast.Gt, ast.LtE, ast.GtE)) for c in compares for op in c.ops)

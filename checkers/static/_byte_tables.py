@@ -61,12 +61,24 @@ def _countings(subject: Subject) -> list[Counting]:
     uses = _uses(charges_of(subject), tables)
     sizes = [u for u in uses if _counts_bytes(u.row)]
     leading = [u for u in uses if _marks_leading(u.row)]
-    adds = next((u for u in leading if _adds_space(facts, u.node)), None)
+    adding = [u for u in leading if _adds_space(facts, u.node)]
     out: dict[tuple[Any, ...], Counting] = {}
     for use in sizes:
+        adds = next((u for u in adding if _together(facts, use, u)), None)
         counting = Counting(use.builder, use.node, use.row, adds is not None, adds.node if adds else None)
         out.setdefault((use.builder, use.row), counting)
     return list(out.values())
+
+
+def _together(facts: Facts, size: _Use, space: _Use) -> bool:
+    """Whether a size and a space belong to one count: tables of one builder, or read in one function.
+
+    A second table of whole pieces, of a mixed-in byte model say, is none of the accumulator's business.
+    """
+    if size.builder is space.builder:
+        return True
+    functions = {facts.module_of(u.node).function_of(u.node) for u in (size, space)}
+    return len(functions) == 1
 
 
 def sized(facts: Facts) -> bool:

@@ -20,9 +20,11 @@ def check(subject: Subject) -> CheckResult:
     facts = subject.facts
     if (answer := unreadable(facts)) is not None:
         return answer
-    order = learning(subject).order
+    found = learning(subject)
     minima = facts.of(Did.BEST)
-    bad = [e for e in minima if e.bits & VAL and _of_passes(e, order)]
+    reported = {key for r in found.headline.reports for key in facts.keys(r.bits)}
+    kept = [e for e in minima if e.bits & VAL and (str(Did.BEST), e.order) in reported]
+    bad = [e for e in kept if _of_passes(e, found.order)]
     scores = [e for e in facts.of(Did.CHARGE, Did.SCORE) if e.bits & VAL]
     sure = facts.complete
     findings = [_finding(subject, e, sure) for e in bad]
@@ -31,8 +33,13 @@ def check(subject: Subject) -> CheckResult:
 
 
 def _of_passes(event: Event, order: Order) -> bool:
-    """Whether what is compared was learned from the very positions: passes of one adapting model."""
-    return any(order.learned(score) for score in order.scores(event.bits))
+    """Whether what is compared was learned from the very positions: passes of one adapting model.
+
+    Entries of one table of counts, a hashed one say, are no passes: the smaller one caps the other.
+    """
+    learned = [e for score in order.scores(event.bits) for e in order.learned(score)]
+    capped = all(any(e.kind is Did.COUNT for e in order.parts(part).events) for part in event.data["parts"])
+    return any(e.kind is not Did.COUNT for e in learned) and not capped
 
 
 def _finding(subject: Subject, event: Event, sure: bool) -> Finding:

@@ -55,10 +55,26 @@ def _python_stores(charges: Charges, function: ast.AST) -> list[Store]:
 
     def is_stream(node: ast.AST) -> bool:
         sources = facts.sources(node)
-        return "val" in sources and not sources & {"score", "logp"}
+        return "val" in sources and not sources & {"score", "logp"} and not _bookkeeping(facts, node)
 
     every = stores(function, is_stream, is_stream)
     return [s for s in every if s.value in traced and facts.reaches(s.node)]
+
+
+def _bookkeeping(facts: Facts, node: ast.AST) -> bool:
+    """Whether an expression reads a list of tests or tuples, built for the rows of a batch: no tokens."""
+    base = node.value if isinstance(node, ast.Subscript) else node
+    if not isinstance(base, ast.Name):
+        return False
+    found = facts.module_of(base).scope_of(base).lookup(base.id)
+    values = [b.value for b in found[1]] if found else []
+    return any(_no_tokens(v) for v in values)
+
+
+def _no_tokens(value: ast.AST | None) -> bool:
+    if isinstance(value, ast.ListComp):
+        return isinstance(value.elt, (ast.Compare, ast.BoolOp, ast.Tuple))
+    return isinstance(value, ast.List) and not value.elts
 
 
 def _finding(subject: Subject, store: Store) -> Finding:

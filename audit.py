@@ -77,7 +77,7 @@ def audit(submission: Submission, options: Options) -> Audit:
     return Audit(
         submission=submission,
         layers=layers,
-        decision=decide(rulebook, checked, record, strict=options.strict),
+        decision=decide(rulebook, checked, record, strict=options.strict, nothing=_nothing(submission)),
         edition=rulebook.edition,
         as_of=subject.as_of,
         command=options.command,
@@ -88,6 +88,12 @@ def audit(submission: Submission, options: Options) -> Audit:
         facts=vars(subject).get("facts"),  # only if a checker needed them
         seconds=round(time.perf_counter() - started, 3),
     )
+
+
+def _nothing(submission: Submission) -> str | None:
+    if submission.folder is None and submission.entry_script is None:
+        return "the change holds neither a record folder nor a training script"
+    return None
 
 
 def _day(submission: Submission, as_of: date | None) -> date:

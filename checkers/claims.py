@@ -45,7 +45,7 @@ def _logged(book: LogBook) -> dict[str, Any]:
     values = {
         "val_bpb": last.bpb if last else None,
         "val_loss": last.loss if last else None,
-        "bytes_total": next((s.bytes for s in log.sizes if s.kind is SizeKind.TOTAL), None),
+        "bytes_total": next((s.bytes for s in reversed(log.sizes) if s.kind is SizeKind.TOTAL), None),
         "train seconds": _longest(log, TimingKind.TRAIN),
         "eval seconds": _longest(log, TimingKind.EVAL),
         "val_bpb by seed": _by_seed(book),

@@ -60,12 +60,18 @@ class Decision:
 
 
 def decide(
-    rulebook: Rulebook, checked: Sequence[Checked], run: RunRecord | None, *, strict: bool = False
+    rulebook: Rulebook,
+    checked: Sequence[Checked],
+    run: RunRecord | None,
+    *,
+    strict: bool = False,
+    nothing: str | None = None,
 ) -> Decision:
     """Combine all checkers' results under the rules in force.
 
     ``run`` is None when no run was asked for; rules that only a run can decide are then
-    INCONCLUSIVE by request and do not lower the overall verdict.
+    INCONCLUSIVE by request and do not lower the overall verdict. ``nothing`` says why there is
+    nothing to judge, if so: the submission is then NOT_APPLICABLE unless a rule is broken anyway.
     """
     by_slug: dict[str, list[Checked]] = {}
     for item in checked:
@@ -75,6 +81,8 @@ def decide(
         for slug, rule in sorted(rulebook.rules.items())
     )
     verdict, reason = _overall(rules, run)
+    if nothing is not None and verdict is Verdict.INCONCLUSIVE:
+        verdict, reason = Verdict.NOT_APPLICABLE, nothing
     return Decision(verdict, rules, reason, tuple(_not_checked(rules, run)))
 
 

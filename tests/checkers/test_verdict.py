@@ -143,3 +143,11 @@ def test_findings_are_ordered_strongest_first_and_twins_get_ordinals():
     found = verdict([checked(examined(1, "", twins))]).rules[0].findings
     assert [f.strength for f in found] == [Strength.CONVICTS, Strength.SUSPECT, Strength.SUSPECT]
     assert len({f.fingerprint for f in found}) == 3
+
+
+def test_a_change_without_record_or_script_is_not_applicable_unless_a_rule_is_broken_anyway():
+    nothing = "neither a record folder nor a training script"
+    empty = decide(book(), [checked(cannot_tell("no script"))], None, nothing=nothing)
+    assert (empty.verdict, empty.reason) == (Verdict.NOT_APPLICABLE, nothing)
+    broken = [checked(examined(1, "", [finding()]))]
+    assert decide(book(), broken, None, nothing=nothing).verdict is Verdict.FAIL

@@ -150,9 +150,10 @@ class _Session:
     def _next(self, last: Attempt, ending: outcome.Ending, tried: list[Attempt]) -> Attempt | None:
         """What to change after a failure: sizes first, then the precision, then the profile.
 
-        A failure that another rung has met before is not the sizes' fault: only the profile is left.
+        A failure that another rung has met before, or a name that is nowhere defined, is not the sizes'
+        fault: only the profile is left.
         """
-        same = self._failures.count(ending.blocker) > 1
+        same = self._failures.count(ending.blocker) > 1 or str(ending.blocker).startswith("NameError")
         if ending.outcome is Outcome.TIMEOUT:
             ladder = []
         elif ending.silent:

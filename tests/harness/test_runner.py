@@ -104,6 +104,19 @@ def test_the_scripts_own_error_is_named_with_its_line(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_script_that_refuses_a_launcher_of_ranks_runs_alone(tmp_path):
+    text = SCRIPT.replace(
+        "def main():\n", "def main():\n    if 'RANK' in os.environ: raise RuntimeError('not under DDP')\n"
+    )
+    text = text.replace('    dist.init_process_group(backend="nccl")\n', "").replace(
+        'int(os.environ["LOCAL_RANK"])', "0"
+    )
+    record = run(tmp_path, text.replace("FAIL", "pass"))
+    assert record.outcome is Outcome.COMPLETED, record.blocker
+    assert record.notes[0].endswith("RuntimeError: not under DDP at train_gpt.py:18")
+
+
+@pytest.mark.slow
 def test_a_missing_kernel_package_blocks_by_name(tmp_path):
     record = run(tmp_path, "import mamba_ssm\n" + SCRIPT)
     assert record.outcome is Outcome.BLOCKED

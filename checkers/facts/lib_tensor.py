@@ -128,10 +128,15 @@ def _copy(machine: Any, use: Use) -> Value | None:
     "randint",
     "randperm",
     "linspace",
-    "bytearray",
 )
 def _new(machine: Any, use: Use) -> Value:
     return Value(refs=(Cell(machine.loops, 0, "new"),))
+
+
+@effect("bytearray")
+def _bytes(machine: Any, use: Use) -> Value:
+    """Bytes that can be written to: a copy of what they are made of."""
+    return Value(refs=(Cell(machine.loops, machine.inputs(use.args, use.keywords), "new"),))
 
 
 @effect("arange")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from harness.logs import Command, LogBook, Setting
 
 
+_OF_A_PROCESS = frozenset({"RANK", "LOCAL_RANK"})
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A setting and where it was read."""
@@ -37,6 +40,8 @@ class Settings:
         """The value of an environment variable, None when only the default in the code is known."""
         if name == "WORLD_SIZE" and self.world_size:
             return Known(str(self.world_size), "log")
+        if name in _OF_A_PROCESS:
+            return self.environment.get(name)  # a printed "rank" is that of a matrix
         return self.printed.get(name.lower()) or self.environment.get(name)
 
     def option(self, name: str) -> Known | None:

@@ -7,7 +7,10 @@ from checkers.static._learning import Offence
 from checkers.static._pairs_report import check_offence
 from checkers.subject import Subject
 
-MESSAGE = "The weights were tuned on the validation tokens before they were serialized, then scored on the same tokens."
+MESSAGE = (
+    "The weights were tuned on the validation tokens before they were serialized, then scored on the "
+    "same tokens."
+)
 
 
 def check(subject: Subject) -> CheckResult:

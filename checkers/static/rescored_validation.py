@@ -7,7 +7,10 @@ from checkers.static._learning import Offence
 from checkers.static._pairs_report import check_offence
 from checkers.subject import Subject
 
-MESSAGE = "These positions are scored once, learned from, and then scored again; the second score is the reported one."
+MESSAGE = (
+    "These positions are scored once, learned from, and then scored again; the second score is the "
+    "reported one."
+)
 
 
 def check(subject: Subject) -> CheckResult:

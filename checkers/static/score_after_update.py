@@ -1,4 +1,4 @@
-"""``score-after-update``: a score is charged after the weights or tables that produce it learned from the same positions."""
+"""``score-after-update``: the weights or tables that charge a score have learned from its positions."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from sentencepiece import SentencePieceProcessor
+
 from harness.shrink import Knob, Via
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
@@ -97,10 +99,20 @@ def _own_models(submission: Submission) -> dict[str, bytes]:
     for entry in submission.files(".model"):
         if entry.size < 4 << 20:
             try:
-                models[entry.path.rpartition("/")[2]] = submission.read(entry.path)
+                content = submission.read(entry.path)
             except SubmissionError:
                 continue
+            if _is_tokenizer(content):
+                models[entry.path.rpartition("/")[2]] = content
     return models
+
+
+def _is_tokenizer(content: bytes) -> bool:
+    """Whether sentencepiece reads it: submissions also bring pointers to large files by that name."""
+    try:
+        return bool(content) and SentencePieceProcessor(model_proto=content).vocab_size() > 0
+    except RuntimeError:
+        return False
 
 
 def _inside(value: str) -> str | None:

@@ -157,7 +157,7 @@ def independence(plain: Trace, noisy: Trace | None) -> Experiment:
             "other validation tokens leave the evaluated weights as they are",
             data,
         )
-    if ours is None and not differ:
+    if not differ and (ours is None or (common and _updated_before_charge(plain))):
         return Experiment(
             "independence", Holds.HOLDS, "other validation tokens leave the artifact as it is", data
         )
@@ -175,6 +175,13 @@ def _weights(trace: Trace) -> str | None:
     entry = [n for n, s in trace.of(Snapshot) if s.reason.startswith("artifact")]
     later = [w.digest for n, w in trace.of(Weights) if entry and n > entry[-1]]
     return later[0] if later else None
+
+
+def _updated_before_charge(trace: Trace) -> bool:
+    """Whether evaluation steps on validation before its first charge: what it weighs is then no artifact."""
+    entry = [n for n, s in trace.of(Snapshot) if s.reason.startswith("artifact")]
+    weighed = next((n for n, _ in trace.of(Weights) if entry and n > entry[-1]), -1)
+    return any(s.positions and entry[-1] < n < weighed for n, s in trace.of(Stepped)) if entry else False
 
 
 def _written(trace: Trace) -> dict[str, str]:

@@ -20,7 +20,7 @@ from types import FrameType
 
 import joblib
 
-from harness import gitsource
+from harness import collector, gitsource
 from harness.submission import SubmissionError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,7 +137,8 @@ def _parallel(tasks: Sequence[Task], job: Callable[[Task], bytes], jobs: int) ->
 
 
 def _run(job: Callable[[Task], bytes], task: Task) -> Finished:
-    return Finished(task, job(task), _peak_mb())
+    with collector.rarely():
+        return Finished(task, job(task), _peak_mb())
 
 
 def _peak_mb() -> float:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.lowering import statements
+from harness.nodes import walk
 from harness.unpack_eval import MAX_LOOP, Scope
 from harness.unpack_files import Host
 from harness.unpack_sinks import WORDS, Sinks
@@ -244,7 +245,7 @@ class Runner(Sinks):
         """How often a loop is followed: decoders have small bodies, training loops large ones."""
         size = self.sizes.get(id(node))
         if size is None:
-            size = self.sizes[id(node)] = sum(1 for part in node.body for _ in ast.walk(part))
+            size = self.sizes[id(node)] = sum(1 for part in node.body for _ in walk(part))
         return MAX_LOOP if size <= _SMALL_LOOP else _LARGE_LOOP_PASSES
 
     def _pass(self, body: Sequence[ast.stmt], scope: Scope) -> bool:

@@ -27,16 +27,13 @@ def sketch(source: str, permutations: int = PERMUTATIONS) -> tuple[int, ...]:
     grams = {" ".join(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
     if not grams:
         return ()
-    digests = np.fromiter((_hash64(g) for g in grams), dtype=np.uint64, count=len(grams))
+    hashed = b"".join([hashlib.blake2b(g.encode(), digest_size=8).digest() for g in grams])
+    digests = np.frombuffer(hashed, dtype=">u8").astype(np.uint64)
     rng = np.random.default_rng(1997)
     odd = rng.integers(0, 1 << 63, size=permutations, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     offset = rng.integers(0, 1 << 63, size=permutations, dtype=np.uint64)
     # Multiply-shift hashing: the product wraps around at 2^64 and its upper half is kept.
     return tuple(int(((a * digests + b) >> np.uint64(32)).min()) for a, b in zip(odd, offset, strict=True))
-
-
-def _hash64(gram: str) -> int:
-    return int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=8).digest(), "big")
 
 
 def similarity(one: Sequence[int], other: Sequence[int]) -> float:

@@ -128,7 +128,10 @@ class Calling(Heap):
             self.callers.setdefault(target, set()).add(node)
         if len(self.frames) > _DEEPEST or sum(f.function is target for f in self.frames) >= _MOST_SELF:
             return Value(bits=self.inputs(args, keywords) & ~RAW)
-        if _is_kernel(target):
+        kernel = self.kernels.get(target)
+        if kernel is None:
+            kernel = self.kernels[target] = _is_kernel(target)
+        if kernel:
             return self._kernel(args, keywords)
         env = Env(function.env.module, function.env)
         if function.bound is not None:
@@ -163,9 +166,15 @@ class Calling(Heap):
         for value in (*args, *keywords.values()):
             if value.known and not isinstance(value.const, (int, float, str, bool, type(None))):
                 return None
-            parts.append(tuple(_identity(r) for r in value.refs))
+            parts.append(tuple(self._like(r) for r in value.refs))
             parts.append((type(value.const), value.const) if value.known else None)
         return (*parts, *keywords)
+
+    def _like(self, ref: Any) -> Any:
+        """What makes two arguments the same: of modules the structure; what they learned is looked up."""
+        if isinstance(ref, Instance) and ref.cls is not None and self.is_model(ref):
+            return self.shapes.of(ref, self.changes, self.learned)
+        return _identity(ref)
 
     def _recalled(self, known: Any, args: list[Value], keywords: dict[str, Value]) -> Value:
         before, result = known

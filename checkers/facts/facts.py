@@ -213,7 +213,11 @@ class _Frozen:
 
 @lru_cache(maxsize=4)
 def _collect(layers: tuple[Layer, ...], frozen: _Frozen, lines: tuple[str, ...]) -> Facts:
-    modules = tuple(parse(layer) for layer in layers)
+    texts: set[str] = set()
+    modules = []
+    for layer in layers:
+        modules.append(parse(layer, layer.lowered not in texts))
+        texts.add(layer.lowered)
     parsed = tuple(m for m in modules if not m.problem)
     machine = simulate(parsed, frozen.settings, lines) if parsed else None
-    return Facts(modules, frozen.settings, machine)
+    return Facts(tuple(modules), frozen.settings, machine)

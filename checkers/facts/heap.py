@@ -28,6 +28,7 @@ from checkers.facts.values import (
     flat,
     merge,
 )
+from harness.nodes import walk
 
 _DEPTH = 3
 
@@ -264,7 +265,7 @@ def _advanced_attributes(node: ast.ClassDef) -> frozenset[str]:
     names: set[str] = set()
     for method in node.body:
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
-            names |= {t for inner in ast.walk(method) for t in _advanced_here(inner)}
+            names |= {t for inner in walk(method) for t in _advanced_here(inner)}
     return frozenset(names)
 
 
@@ -274,7 +275,7 @@ def _advanced_here(node: ast.AST) -> Iterable[str]:
     elif isinstance(node, ast.Assign):
         for target in node.targets:
             if isinstance(target, ast.Attribute) and any(
-                isinstance(n, ast.Attribute) and n.attr == target.attr for n in ast.walk(node.value)
+                isinstance(n, ast.Attribute) and n.attr == target.attr for n in walk(node.value)
             ):
                 yield target.attr
 

@@ -26,6 +26,7 @@ from checkers.facts.values import (
     Value,
     flat,
 )
+from harness.nodes import walk
 
 _TELLING = frozenset({Did.SCORE, Did.UPDATE, Did.COUNT, Did.CHARGE, Did.WRITE})
 _ALL_OF = 12  # a literal list of at most so many is run item by item
@@ -244,7 +245,7 @@ def _mapping_of(produced: list[tuple[Value, Value]]) -> Value:
 
 def _advanced_names(node: ast.AST) -> frozenset[str]:
     names: set[str] = set()
-    for inner in ast.walk(node):
+    for inner in walk(node):
         if isinstance(inner, ast.AugAssign) and isinstance(inner.target, ast.Name):
             names.add(inner.target.id)
         elif isinstance(inner, ast.Assign) and isinstance(node, ast.While):
@@ -256,4 +257,4 @@ def _mentions(node: ast.AST, name: str) -> bool:
     """Whether the loop's test or the start of its body reads a name that its body assigns."""
     test = getattr(node, "test", None)
     places = [test, *getattr(node, "body", [])[:1]]
-    return any(isinstance(n, ast.Name) and n.id == name for p in places if p is not None for n in ast.walk(p))
+    return any(isinstance(n, ast.Name) and n.id == name for p in places if p is not None for n in walk(p))

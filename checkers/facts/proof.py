@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from checkers.facts.source import Module
 from checkers.facts.values import Ways
+from harness.nodes import children
 
 _LEAST = 8  # characters of literal text
 
@@ -64,7 +65,7 @@ def _patterns(tree: ast.AST, seen: set[ast.AST], live: bool) -> list[re.Pattern[
             run = node in seen
         if isinstance(node, ast.JoinedStr) and run is live and (pattern := _pattern(node)):
             found.append(pattern)
-        stack.extend((child, run) for child in ast.iter_child_nodes(node))
+        stack += [(child, run) for child in children(node)]
     return found
 
 

@@ -9,6 +9,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from harness import lowering
+from harness.nodes import children
 from harness.unpack import Layer
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -105,15 +107,18 @@ def _own_name(node: ast.AST) -> str:
     return getattr(node, "name", "<lambda>")
 
 
-def parse(layer: Layer) -> Module:
-    """Parse one Python layer; never raises: what cannot be parsed has a ``problem`` and no tree."""
+def parse(layer: Layer, shared: bool = True) -> Module:
+    """Parse one Python layer; never raises: what cannot be parsed has a ``problem`` and no tree.
+
+    Unless ``shared``, the tree is no other module's: a node belongs to one module of a submission.
+    """
     empty = ast.Module(body=[], type_ignores=[])
     if layer.language != "python":
         return _index(Module(layer, empty, problem=f"written in {layer.language}"))
     if layer.problem:
         return _index(Module(layer, empty, problem=layer.problem))
     try:
-        tree = ast.parse(layer.lowered)
+        tree = lowering.tree(layer.lowered) if shared else ast.parse(layer.lowered)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return _index(Module(layer, empty, problem=f"{type(error).__name__}: {error}"))
     module = Module(layer, tree, lines=layer.text.split("\n"))
@@ -173,7 +178,7 @@ class _Indexer:
         stack = [(node, scope)]
         while stack:
             node, scope = stack.pop()
-            for child in ast.iter_child_nodes(node):
+            for child in children(node):
                 parents[child] = node
                 kind = type(child)
                 if kind is ast.Call:

@@ -7,6 +7,7 @@ from typing import Any
 
 from checkers.facts.events import Did, Event
 from checkers.facts.settings import Settings
+from checkers.facts.shapes import Shapes
 from checkers.facts.source import Module
 from checkers.facts.values import (
     FIXED,
@@ -90,6 +91,8 @@ class State:
         self.ranked = 0  # depth of branches that hang on the rank
         self.touched = NEVER  # serial of the oldest object changed by the running call
         self.version = 0  # counts the changes of objects that outlive the frame that made them
+        self.changes = 0  # counts the changes of all objects but tensors
+        self.shapes = Shapes()
         self.weights = 0  # counts the changes of learned state
         self.remembered: dict[Any, Any] = {}  # results of calls that changed nothing
         self.stepped = False  # an update followed the last backward pass
@@ -97,6 +100,8 @@ class State:
         self.forwarded: dict[int, Any] = {}  # models run since the last update
         self.kept: list[Value] = []  # values whose identity is used in a bit
         self._advanced: dict[ast.AST, frozenset[str]] = {}
+        self._words: dict[ast.AST, str] = {}
+        self.kernels: dict[ast.AST, bool] = {}
         self._cursors: dict[ast.AST, frozenset[str]] = {}
         self.steps = 0
         self.limit = STEPS
@@ -118,8 +123,9 @@ class State:
         """
         serial = obj.serial
         self.touched = min(self.touched, serial)
-        if not quiet and serial < self.frames[-1].start and not isinstance(obj, (Cell, Method)):
-            self.version += 1
+        if not quiet and not isinstance(obj, (Cell, Method)):
+            self.changes += 1
+            self.version += serial < self.frames[-1].start
 
     def touch_weights(self) -> None:
         """Learned state is about to change; what a method makes of it is looked up when it is recalled."""
@@ -130,6 +136,7 @@ class State:
         """Many objects are about to change."""
         self.touched = 0
         self.version += 1
+        self.changes += 1
 
     def emit(self, kind: Did, node: ast.AST, bits: int, **data: Any) -> Event:
         """Record an event here and now."""

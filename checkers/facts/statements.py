@@ -93,7 +93,14 @@ class Statements(Looping):
     def _undecided(self, test: ast.expr) -> list[str]:
         """The parts of a conjunction that decide whether its branch is taken, as text."""
         parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-        return [ast.dump(p) for p in parts if p not in self.values or truthy(self.values[p]) is None]
+        return [self.words(p) for p in parts if p not in self.values or truthy(self.values[p]) is None]
+
+    def words(self, test: ast.expr) -> str:
+        """A test as text, equal for equal tests wherever they stand."""
+        known = self._words.get(test)
+        if known is None:
+            known = self._words[test] = ast.dump(test)
+        return known
 
     def _with(self, node: ast.With | ast.AsyncWith) -> bool:
         for item in node.items:

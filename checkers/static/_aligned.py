@@ -14,6 +14,8 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.nodes import walk
+
 TOKEN = 1  # the token itself, or arithmetic on it
 FLAG = 2  # an attribute of it: a table entry, a comparison, membership
 _FREE = frozenset({"range", "len", "print", "isinstance"})
@@ -45,7 +47,7 @@ def stores(
     validation tokens.
     """
     found: list[Store] = []
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.For):
             found += _Step(node, is_token, is_stream).run()
     return found
@@ -95,7 +97,7 @@ class _Step:
 
     def _positions(self, counter: str) -> None:
         """``p = positions[i]`` is an index too when other arrays are read at ``p`` and at ``p - 1``."""
-        for node in ast.walk(self.loop):
+        for node in walk(self.loop):
             if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)):
                 continue
             target, at = node.targets[0], node.value.slice
@@ -109,7 +111,7 @@ class _Step:
             and isinstance(n.slice, ast.BinOp)
             and isinstance(n.slice.left, ast.Name)
             and n.slice.left.id == name
-            for n in ast.walk(self.loop)
+            for n in walk(self.loop)
         )
 
     # -- statements ------------------------------------------------------------------------------
@@ -266,8 +268,8 @@ def _fails(body: list[ast.stmt]) -> bool:
 
 def _is_guard(test: ast.AST) -> bool:
     """Whether a test only checks that a token is a valid index: comparisons of order, no table."""
-    compares = [n for n in ast.walk(test) if isinstance(n, ast.Compare)]
-    plain = not any(isinstance(n, (ast.Subscript, ast.Call)) for n in ast.walk(test))
+    compares = [n for n in walk(test) if isinstance(n, ast.Compare)]
+    plain = not any(isinstance(n, (ast.Subscript, ast.Call)) for n in walk(test))
     return bool(compares) and plain and _only_orders(compares)
 
 

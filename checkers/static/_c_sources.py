@@ -9,6 +9,7 @@ from typing import Any
 from checkers.facts import Facts
 from checkers.static._c_reader import CSource, looks_like_c, read
 from checkers.subject import Subject
+from harness.nodes import walk
 from harness.submission import SubmissionError
 
 _SUFFIXES = (".c", ".cc", ".cpp", ".cxx", ".h", ".hpp")
@@ -69,7 +70,7 @@ def _literals(tree: ast.AST) -> list[Any]:
     """The long string constants of a tree, as nodes whose ``value`` is a string."""
     return [
         n
-        for n in ast.walk(tree)
+        for n in walk(tree)
         if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) > 200 and "{" in n.value
     ]
 

@@ -11,6 +11,7 @@ from checkers.static._charges import LOGS, Charges, call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At
 from checkers.subject import Subject
+from harness.nodes import walk
 
 RULE = "byte-path-mixture"
 _EXPS = frozenset({"exp", "exp2", "pow", "power", "expm1", "logaddexp", "logsumexp"})
@@ -89,8 +90,8 @@ def _native(subject: Subject, call: ast.Call, native: dict[str, CFunction]) -> F
     target = called(call, native)
     assert target is not None
     scores = _score_parameters(subject, call, target.function)
-    divides = [n for n in ast.walk(target.function) if _divides_score(n, target.function, scores)]
-    names = {call_name(n) for f in target.source.functions.values() for n in ast.walk(f)}
+    divides = [n for n in walk(target.function) if _divides_score(n, target.function, scores)]
+    names = {call_name(n) for f in target.source.functions.values() for n in walk(f)}
     if not divides or not names & LOGS or not names & _EXPS:
         return None
     data = {"c_function": target.function.name, "c_line": divides[0].lineno, "c_path": target.path}  # type: ignore[attr-defined]
@@ -113,11 +114,11 @@ def _divides_score(node: ast.AST, function: ast.FunctionDef, scores: set[str]) -
 def _roots(node: ast.AST, function: ast.FunctionDef, depth: int = 3) -> set[str]:
     """The names of arrays whose elements go into an expression, through plain local names."""
     found: set[str] = set()
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name):
             found.add(part.value.id)
         elif isinstance(part, ast.Name) and depth:
-            for statement in ast.walk(function):
+            for statement in walk(function):
                 if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == part.id:
                     found |= _roots(statement.value, function, depth - 1)
     return found

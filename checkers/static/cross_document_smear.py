@@ -10,6 +10,7 @@ from checkers.static._charges import call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At, Tracer
 from checkers.subject import Subject
+from harness.nodes import walk
 
 RULE = "cross-document-smear"
 _KEEPS_APART = (
@@ -45,14 +46,14 @@ def _smears(facts: Facts, tracer: Tracer) -> list[ast.BinOp]:
             continue
         for function in module.functions:
             if tracer.learned(function):
-                found += [n for n in ast.walk(function) if isinstance(n, ast.BinOp) and _is_smear(n)]
+                found += [n for n in walk(function) if isinstance(n, ast.BinOp) and _is_smear(n)]
     return found
 
 
 def _is_smear(node: ast.AST) -> bool:
     if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add):
         return False
-    now, before = _shifted(node.left), [s for s in ast.walk(node.right) if isinstance(s, ast.Subscript)]
+    now, before = _shifted(node.left), [s for s in walk(node.right) if isinstance(s, ast.Subscript)]
     return now is not None and any(_previous(s) == now for s in before)
 
 

@@ -11,6 +11,7 @@ from checkers.static._trace import At
 from checkers.static._writes import FUNCTIONS, root_name
 from checkers.static.target_in_cache_key import target_keyed
 from checkers.subject import Subject
+from harness.nodes import walk
 
 RULE = "hindsight-gate"
 _NEAR = 150  # places behind a side or a test that are looked at
@@ -75,7 +76,7 @@ def _overwrites(charges: Charges, statement: ast.stmt, test: ast.AST) -> bool:
     """Whether a branch writes at an index into the very array whose element its test compares."""
     stored = {
         ast.unparse(root_name(n))
-        for n in ast.walk(statement)
+        for n in walk(statement)
         if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) and not _field(n)
     }
     near = charges.tracer.trace([At(test)], charges.neural, most=_NEAR)
@@ -117,10 +118,10 @@ def _stabilizes(charges: Charges, node: ast.AST, sides: list[ast.AST]) -> bool:
     function = next((a for a in module.ancestors(node) if isinstance(a, FUNCTIONS)), module.tree)
     exponents = {
         name.id
-        for call in ast.walk(function)
+        for call in walk(function)
         if call_name(call) in _EXPONENTS
-        for name in ast.walk(call)
+        for name in walk(call)
         if isinstance(name, ast.Name)
     }
-    named = {n.id for side in sides for n in ast.walk(side) if isinstance(n, ast.Name)}
+    named = {n.id for side in sides for n in walk(side) if isinstance(n, ast.Name)}
     return isinstance(node, ast.Call) and bool(named) and named <= exponents

@@ -12,6 +12,7 @@ from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import Tracer
 from checkers.static._writes import FUNCTIONS
 from checkers.subject import Subject
+from harness.nodes import walk
 
 RULE = "noncausal-layer"
 _ATTENTION = frozenset({"scaled_dot_product_attention"})
@@ -75,10 +76,10 @@ def _open_attention(facts: Facts, call: ast.Call) -> Finding | None:
 
 def _carrying_calls(facts: Facts, function: ast.AST) -> Iterator[ast.Call]:
     """``x, state = layer(x, state)`` in a loop that does not walk along the sequence."""
-    for loop in ast.walk(function):
+    for loop in walk(function):
         if not isinstance(loop, ast.For):
             continue
-        for node in ast.walk(loop):
+        for node in walk(loop):
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
                 continue
             scans = _hands_on(node, loop) and any(_scans(f) for f in facts.callees(node.value))
@@ -93,7 +94,7 @@ def _hands_on(node: ast.Assign, loop: ast.For) -> bool:
         return False
     given = {a.id for a in (*call.args, *(k.value for k in call.keywords)) if isinstance(a, ast.Name)}
     state = target.elts[1]
-    counters = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    counters = {n.id for n in walk(loop.target) if isinstance(n, ast.Name)}
     return isinstance(state, ast.Name) and state.id in given and len(given) >= 2 and not given & counters
 
 
@@ -102,7 +103,7 @@ def _scans(function: ast.AST) -> bool:
     if not isinstance(function, FUNCTIONS):
         return False
     names = [a.arg for a in function.args.args]
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Call):
             named = {k.arg: k.value for k in node.keywords}
             final = named.get("output_final_state")
@@ -116,27 +117,27 @@ def _steps(function: ast.AST, names: list[str]) -> bool:
     """A written-out scan: ``S = state``, then ``S = f(S, x[:, t])`` for every ``t``, and ``S`` returned."""
     copies = {
         n.targets[0].id
-        for n in ast.walk(function)
+        for n in walk(function)
         if isinstance(n, ast.Assign)
         and isinstance(n.value, ast.Name)
         and n.value.id in names
         and isinstance(n.targets[0], ast.Name)
     }
-    for loop in ast.walk(function):
+    for loop in walk(function):
         if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
             continue
         stepped = {
             t.id
-            for n in ast.walk(loop)
+            for n in walk(loop)
             if isinstance(n, ast.Assign)
             for t in n.targets
             if isinstance(t, ast.Name)
         }
         along = any(
             isinstance(n, ast.Name) and n.id == loop.target.id
-            for s in ast.walk(loop)
+            for s in walk(loop)
             if isinstance(s, ast.Subscript)
-            for n in ast.walk(s.slice)
+            for n in walk(s.slice)
         )
         if along and stepped & copies:
             return True

@@ -16,6 +16,8 @@ from checkers.finding import (
 )
 from checkers.static._report import numbered, unreadable
 from checkers.subject import Subject
+from harness import lowering
+from harness.nodes import walk
 from harness.submission import SubmissionError
 
 RULE = "transformed-byte-denominator"
@@ -49,8 +51,8 @@ def _trees(subject: Subject) -> list[tuple[str, ast.Module]]:
             text = subject.submission.text(entry.path)
             if not (_mentions(text, _ENCODERS) and _mentions(text, _LOSSY)):
                 continue
-            out.append((entry.path, ast.parse(text)))
-        except (SubmissionError, SyntaxError, ValueError, RecursionError):
+            out.append((entry.path, lowering.tree(text)))
+        except (SubmissionError, SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return out
 
@@ -63,7 +65,7 @@ def _encodings(tree: ast.Module) -> list[ast.Call]:
     """Calls of a tokenizer's encoder on text (bytes and models have an ``encode`` of other arguments)."""
     return [
         n
-        for n in ast.walk(tree)
+        for n in walk(tree)
         if isinstance(n, ast.Call)
         and isinstance(n.func, ast.Attribute)
         and n.func.attr in _ENCODERS
@@ -74,7 +76,7 @@ def _encodings(tree: ast.Module) -> list[ast.Call]:
 
 def _lossy(tree: ast.Module, call: ast.Call) -> bool:
     """Whether the text that is tokenized went through a transform that cannot be undone."""
-    return any(_is_lossy(n) for n in ast.walk(call.args[0])) or _named_lossy(tree, call.args[0])
+    return any(_is_lossy(n) for n in walk(call.args[0])) or _named_lossy(tree, call.args[0])
 
 
 def _is_lossy(node: ast.AST) -> bool:
@@ -83,11 +85,11 @@ def _is_lossy(node: ast.AST) -> bool:
 
 def _named_lossy(tree: ast.Module, argument: ast.AST) -> bool:
     """The same through one local name in the function around."""
-    names = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
-    for function in ast.walk(tree):
+    names = {n.id for n in walk(argument) if isinstance(n, ast.Name)}
+    for function in walk(tree):
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
-        inside = list(ast.walk(function))
+        inside = walk(function)
         if argument in inside and any(_binds_lossy(n, names) for n in inside):
             return True
     return False
@@ -95,14 +97,14 @@ def _named_lossy(tree: ast.Module, argument: ast.AST) -> bool:
 
 def _binds_lossy(node: ast.AST, names: set[str]) -> bool:
     """``name = ... .lower()`` for one of the names."""
-    if not isinstance(node, ast.Assign) or not any(_is_lossy(n) for n in ast.walk(node.value)):
+    if not isinstance(node, ast.Assign) or not any(_is_lossy(n) for n in walk(node.value)):
         return False
     return any(isinstance(t, ast.Name) and t.id in names for t in node.targets)
 
 
 def _counts_original(tree: ast.Module) -> bool:
     """Whether the script also exports byte counts of the original text."""
-    words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    words = {n.value for n in walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     return any("_bytes" in w and "val" in w for w in words)
 
 

@@ -11,16 +11,22 @@ from checkers.facts.values import VAL
 from harness.logs import LogBook, Measure, Score
 
 _NEAR = 1e-4  # bpb; two printed forms of one number differ by rounding
+_ALONE = re.compile(r"(?<=[=: ])(-?\d+(?:\.\d+)?)(?![\w.])")
+_NUMBER = r"-?[\d.]+"
 _SHORTEST = 6  # characters of literal text that a printed line must have to be recognized
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The reports of the headline number, the scores behind them, and how the line was found."""
+    """The reports of the headline number, the scores behind them, and how the line was found.
+
+    ``known`` is False where the logs show the claimed number on a line that no statement here prints.
+    """
 
     reports: tuple[Event, ...]
     scores: tuple[Event, ...]
     how: str
+    known: bool = True
 
 
 def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
@@ -28,11 +34,12 @@ def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
     reports = [e for e in facts.of(Did.REPORT) if e.bits & VAL and order.scores(e.bits)]
     wanted = _claimed_lines(logs)
     chosen, how = _matching(reports, wanted), "the claimed number stands on this line of the log"
+    known = bool(chosen) or not wanted
     if not chosen:
         chosen, how = _last(reports), "it is the last score that the script prints"
     scores: dict[int, Event] = {s.order: s for r in chosen for s in order.scores(r.bits)}
     counted = _charged([scores[k] for k in sorted(scores)], order)
-    return Headline(tuple(chosen), tuple(counted), how)
+    return Headline(tuple(chosen), tuple(counted), how, known)
 
 
 def _charged(scores: list[Event], order: Order) -> list[Event]:
@@ -100,6 +107,11 @@ def _matching(reports: list[Event], wanted: list[Score]) -> list[Event]:
 
 def _fits(report: Event, wanted: list[Score]) -> bool:
     parts = report.data["text"]
-    pattern = "".join(re.escape(p.strip("\n")) if isinstance(p, str) else ".{0,60}?" for p in parts)
+    pattern = "".join(_literal(p.strip("\n")) if isinstance(p, str) else ".{0,60}?" for p in parts)
     pattern = pattern.removesuffix("\\ ")
     return any(re.search(pattern, score.place.excerpt) for score in wanted)
+
+
+def _literal(text: str) -> str:
+    """A pattern for printed text; numbers that stand alone may be another setting, or rounded otherwise."""
+    return "".join(_NUMBER if i % 2 else re.escape(t) for i, t in enumerate(_ALONE.split(text)))

@@ -56,6 +56,8 @@ def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, messag
     if pair.before is not None:
         related.append(place(pair.before, "the same positions were scored here before"))
     sure = pair.learned.sure and pair.score.sure and facts.complete
+    if offence is Offence.RESCORED and not found.headline.known:
+        sure = False  # the first score may be the one that was claimed
     return Finding(
         rule=offence.value,
         message=message,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from checkers.facts import Facts
 from checkers.finding import CheckResult, Finding, examined, nothing_to_check
@@ -11,6 +11,7 @@ from checkers.static._aligned import Store, stores
 from checkers.static._c_sources import CFunction, c_functions, called
 from checkers.static._charges import Charges, charges_of
 from checkers.static._report import finding, numbered, unreadable
+from checkers.static._thresholds import shut
 from checkers.subject import Subject
 
 RULE = "target-attribute-gate"
@@ -29,7 +30,8 @@ def check(subject: Subject) -> CheckResult:
     if not charges.roots:
         return nothing_to_check("no validation loss is accumulated in the code that runs")
     functions = _functions(charges)
-    found = [_finding(subject, s) for f in functions for s in _python_stores(charges, f) if s.gated]
+    open_functions = [f for f in functions if not _shut_everywhere(charges, f)]
+    found = [_finding(subject, s) for f in open_functions for s in _python_stores(charges, f) if s.gated]
     native = c_functions(subject)
     found += [f for call in _native_calls(facts, native) for f in _native(subject, charges, call, native)]
     looked_at = f"{len(functions)} functions behind the charges, {len(native)} C functions"
@@ -59,6 +61,12 @@ def _python_stores(charges: Charges, function: ast.AST) -> list[Store]:
 
     every = stores(function, is_stream, is_stream)
     return [s for s in every if s.value in traced and facts.reaches(s.node)]
+
+
+def _shut_everywhere(charges: Charges, function: ast.AST) -> bool:
+    """Whether every call of a function hands what it writes to a threshold that nothing passes."""
+    calls = [c for c in charges.facts.callers(function) if charges.facts.reaches(c)]
+    return bool(calls) and all(isinstance(c, ast.Call) and shut(charges, c) is not None for c in calls)
 
 
 def _bookkeeping(facts: Facts, node: ast.AST) -> bool:
@@ -110,10 +118,14 @@ def _native(
     )
     names = [a.arg for a in target.function.args.args]
     passed = dict(zip(names, call.args, strict=False))
+    arrays = _names(passed[n] for g in gated if (n := renamed.get(g, g)) in passed)
+    switched_off = bool(arrays) and shut(charges, call, arrays) is not None
     found = []
     for name in gated:
         outer = renamed.get(name, name)
-        if outer in passed and _comes_back(charges, call, passed[outer]):
+        if outer not in passed or switched_off:
+            continue
+        if _comes_back(charges, call, passed[outer]):
             found.append(_native_finding(subject, call, inner, name))
     return found[:1]
 
@@ -148,7 +160,7 @@ def _token_like(function: ast.FunctionDef) -> Callable[[ast.Subscript], bool]:
 def _comes_back(charges: Charges, call: ast.Call, argument: ast.AST) -> bool:
     """Whether the array behind an argument is read on the way to a charge."""
     facts = charges.facts
-    names = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
+    names = _names([argument])
     function, inside = facts.module_of(call).function_of(call), set(ast.walk(call))
     return any(
         isinstance(node, ast.Name)
@@ -157,6 +169,10 @@ def _comes_back(charges: Charges, call: ast.Call, argument: ast.AST) -> bool:
         and facts.module_of(node).function_of(node) is function
         for node in charges.traced
     )
+
+
+def _names(arguments: Iterable[ast.AST]) -> frozenset[str]:
+    return frozenset(n.id for a in arguments for n in ast.walk(a) if isinstance(n, ast.Name))
 
 
 def _native_finding(subject: Subject, call: ast.Call, inner: CFunction, name: str) -> Finding:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from checkers.facts import UNKNOWN, Did, collect
 from checkers.facts.machine import simulate
-from checkers.facts.settings import Settings
+from checkers.facts.settings import Known, Settings
 from checkers.facts.source import parse
 from harness.folder import load_folder
 from harness.logs import read
@@ -184,3 +184,27 @@ def test_any_program_is_simulated_without_a_defect(parts):
         return
     machine = simulate((parse(Layer("x", "x", text, text)),), Settings())
     assert machine.failure == ""
+
+
+def test_a_printed_rank_is_that_of_a_matrix():
+    printed = {"rank": Known("8", "log"), "seed": Known("7", "log")}
+    assert Settings(printed=printed).env("RANK") is None
+    assert Settings(printed=printed).env("SEED") == Known("7", "log")
+    assert Settings({"RANK": Known("1", "README")}, printed).env("RANK") == Known("1", "README")
+
+
+BYTES = """
+import glob
+import torch
+def tokens(pattern):
+    with open(glob.glob(pattern)[0], "rb") as file:
+        content = bytearray(file.read())
+    return torch.frombuffer(content, dtype=torch.int16)
+kept = tokens("fineweb_val_*.bin")
+print(kept.sum())
+"""
+
+
+def test_a_bytearray_is_made_of_what_was_read(tmp_path):
+    facts = facts_of(tmp_path, BYTES)
+    assert "val" in facts.sources(call(facts, "kept.sum"))

@@ -162,7 +162,7 @@ class Calling(Heap):
     def _key(self, function: Function, args: list[Value], keywords: dict[str, Value]) -> Any:
         """What a call's result depends on, but for the sources of its inputs; None when too much."""
         weights = self.weights if function.bound is None else -1
-        parts: list[Any] = [function.node, id(function.env), self.version, weights, bool(self.uncertain)]
+        parts: list[Any] = [function.node, function.env, self.version, weights, bool(self.uncertain)]
         for value in (*args, *keywords.values()):
             if value.known and not isinstance(value.const, (int, float, str, bool, type(None))):
                 return None
@@ -192,14 +192,14 @@ class Calling(Heap):
         bound = dict(function.defaults)
         bound.update(zip(names, args, strict=False))
         extra = args[len(names) :]
-        every = {*names, *(a.arg for a in spec.kwonlyargs)}
+        every = dict.fromkeys([*names, *(a.arg for a in spec.kwonlyargs)])  # in order: a set has none
         others = Mapping()
         for name, value in keywords.items():
             if name in every:
                 bound[name] = value
             elif name == "**":
-                for missing in every - bound.keys():
-                    bound[missing] = value
+                for missing in every:
+                    bound.setdefault(missing, value)
             else:
                 others.items[name] = value
         for name in every:

@@ -64,6 +64,12 @@ class Facts:
         return self.machine is not None and self.machine.complete
 
     @property
+    def failure(self) -> str:
+        """The error of ours that cut the simulation off, "" when there was none."""
+        trace = self.machine.failure if self.machine else ""
+        return trace.strip().rpartition("\n")[2]
+
+    @property
     def events(self) -> list[Event]:
         """What the simulated run did, in order."""
         return self.machine.events if self.machine else []

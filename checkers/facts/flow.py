@@ -67,7 +67,7 @@ class Flow:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             return self._attribute(node)
         if isinstance(node, ast.Call) and through_calls:
-            return [value for f in self.callees(node) for value in returns(f)]
+            return [value for f in in_order(self.callees(node)) for value in returns(f)]
         return []
 
     def definitions(self, name: ast.Name) -> list[ast.AST]:
@@ -95,7 +95,7 @@ class Flow:
         if parameter not in names:
             return []
         values: list[ast.AST] = _default(function, parameter)
-        for call in self.callers(function):
+        for call in in_order(self.callers(function)):
             if isinstance(call, ast.Call) and self.runs(call):
                 values += _argument(call, names, parameter)
         return values
@@ -112,6 +112,11 @@ class Flow:
                     _collect_stores(node, stores)
             self._attribute_stores = stores
         return self._attribute_stores
+
+
+def in_order(nodes: Iterable[ast.AST]) -> list[ast.AST]:
+    """Nodes by place: sets of nodes are ordered by address, which differs from run to run."""
+    return sorted(nodes, key=lambda n: (getattr(n, "lineno", 0), getattr(n, "col_offset", 0)))
 
 
 def _collect_stores(node: ast.AST, stores: dict[str, list[ast.AST]]) -> None:

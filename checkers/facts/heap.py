@@ -147,6 +147,7 @@ class Heap(Statements):
         return left
 
     def _happened(self, kind: Did, node: ast.AST, bits: int, objects: list[Obj]) -> Event:
+        self.held += objects  # an id names an object only while it lives
         return self.emit(
             kind,
             node,

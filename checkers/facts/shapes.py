@@ -27,6 +27,7 @@ class Shapes:
         self._stamp = -1
         self._above: dict[Obj, int] = {}
         self._left = 0
+        self._cycles = 0  # parts met inside themselves: their numbers hold only there
         self._learned = 0
 
     def of(self, obj: Instance, stamp: int, learned: int) -> Any:
@@ -47,12 +48,19 @@ class Shapes:
         return known
 
     def _number(self, obj: Obj) -> int:
-        key = self._object(obj)
-        return self._numbers.setdefault(key, len(self._numbers))
+        known = self._known.get(obj)
+        if type(known) is int:
+            return known
+        cycles = self._cycles
+        number = self._numbers.setdefault(self._object(obj), len(self._numbers))
+        if isinstance(obj, Instance) and cycles == self._cycles:
+            self._known[obj] = number
+        return number
 
     def _object(self, obj: Obj) -> Any:
         above = self._above.get(obj)
         if above is not None:
+            self._cycles += 1
             return "above", len(self._above) - above
         self._left -= 1
         if self._left < 0:

@@ -98,6 +98,7 @@ class State:
         self.stepped = False  # an update followed the last backward pass
         self.sources: dict[str, str] = {}  # where each setting that was read comes from
         self.forwarded: dict[int, Any] = {}  # models run since the last update
+        self.held: list[Obj] = []  # objects whose identity is used in an event
         self.kept: list[Value] = []  # values whose identity is used in a bit
         self._advanced: dict[ast.AST, frozenset[str]] = {}
         self._words: dict[ast.AST, str] = {}

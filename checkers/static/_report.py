@@ -49,11 +49,13 @@ def finding(
 
 
 def unreadable(facts: Facts) -> CheckResult | None:
-    """The answer when there is nothing to analyze: no script, or none that could be parsed."""
+    """The answer when nothing can be analyzed: no script, none that parses, or a defect of ours."""
     if not facts.modules:
         return nothing_to_check("the submission has no training script")
     if all(m.problem for m in facts.modules):
         return cannot_tell("no layer of the script could be parsed")
+    if facts.failure:
+        return cannot_tell(f"the simulation failed, which is a defect of the tool: {facts.failure}")
     return None
 
 

@@ -85,6 +85,7 @@ class Attempt:
     bf16: str = "alias"
     steps: int = STEPS
     alone: bool = False  # started by python itself and not by a launcher of ranks
+    without: tuple[str, ...] = ()  # claimed settings that are left out
 
 
 def run(
@@ -164,6 +165,8 @@ class _Session:
             ]
         elif _RANKS.search(ending.blocker or "") and not last.alone:
             ladder = [replace(last, alone=True), Attempt("default")]
+        elif named := self._named(ending.blocker or "", last):
+            ladder = [replace(last, without=named), Attempt("default")]
         elif ending.outcome is Outcome.BLOCKED or same:
             ladder = [Attempt("default")]
         else:
@@ -176,12 +179,19 @@ class _Session:
             ]
         return next((rung for rung in ladder if rung not in tried and self._differs(rung)), None)
 
+    def _named(self, blocker: str, last: Attempt) -> tuple[str, ...]:
+        """Claimed settings that a failure names: they may contradict the small sizes."""
+        if last.profile != "as_claimed" or last.without:
+            return ()
+        return tuple(name for name in self.claimed if re.search(rf"\b{name}\b", blocker))
+
     def _differs(self, rung: Attempt) -> bool:
         """Without claimed settings the two profiles are one."""
         return bool(self.claimed) or rung.profile == self._first_profile()
 
     def _attempt(self, rung: Attempt) -> tuple[RunRecord, outcome.Ending]:
         claimed = self.claimed if rung.profile == "as_claimed" else {}
+        claimed = {k: v for k, v in claimed.items() if k not in rung.without}
         shrunk = shrink.shrink(self.knobs, claimed, rung.keep)
         wanted = needs.find(self.submission, self.layers, self.knobs, shrunk.env, self.options.val)
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))

@@ -5,7 +5,7 @@ import pytest
 
 from harness import runner, sandbox
 from harness.folder import load_folder
-from harness.outcome import judge, scores
+from harness.outcome import Ending, judge, scores
 from harness.record import Outcome
 from harness.unpack import layers
 
@@ -135,6 +135,28 @@ def test_no_sandbox_no_run(tmp_path, monkeypatch):
     record = runner.run(entry, layers(entry))
     assert record.outcome is Outcome.REFUSED
     assert "--no-sandbox" in record.blocker
+
+
+def next_rung(tmp_path, blocker, claimed=None, last=None):
+    entry = submission(tmp_path, SCRIPT)
+    session = runner._Session(entry, layers(entry), None, runner.RunOptions(), sandbox.Sandbox(), 0.0)
+    session.claimed = claimed or {}
+    last = last or runner.Attempt("as_claimed" if claimed else "default")
+    return session._next(last, Ending(Outcome.CRASHED, blocker, {}, ()), [last])
+
+
+def test_a_claimed_setting_that_the_failure_names_is_left_out_next(tmp_path):
+    claimed = {"TRAIN_SEQ_SCHEDULE": "1024,8192", "SEED": "1"}
+    rung = next_rung(tmp_path, "ValueError: 128 must match TRAIN_SEQ_SCHEDULE (8192)", claimed)
+    assert rung.without == ("TRAIN_SEQ_SCHEDULE",)
+
+
+def test_an_undefined_name_is_not_tried_at_other_sizes(tmp_path):
+    assert next_rung(tmp_path, "NameError: name 'x' is not defined at train_gpt.py:3") is None
+
+
+def test_other_crashes_keep_the_models_own_size_next(tmp_path):
+    assert next_rung(tmp_path, "RuntimeError: shapes do not fit").keep == ("model",)
 
 
 def test_the_last_score_counts():

@@ -192,9 +192,22 @@ def mapping_item(ref: Mapping, index: Value) -> Value:
         return ref.items[index.const]
     value = ref.rest
     if not index.known or value is None:
-        for item in ref.items.values():
+        for item in items_for(ref, index):
             value = merge(value, item)
     return with_bits(value or NOTHING, ref.state | (flat(index) & ~RAW))
+
+
+def items_for(mapping: Mapping, key: Value) -> list[Value]:
+    """The items that an unknown key may name: of files, those of the same split."""
+    mine = split_of(key)
+    others = {("files", PATH_TRAIN), ("files", PATH_VAL)} - {mine} if mine else set()
+    return [item for name, item in mapping.items.items() if name not in others]
+
+
+def split_of(key: Value) -> tuple[str, int] | None:
+    """The split whose files a key names: what a cache keeps of one is not what it keeps of the other."""
+    paths = flat(key) & (PATH_TRAIN | PATH_VAL)
+    return ("files", paths) if not key.known and paths in (PATH_TRAIN, PATH_VAL) else None
 
 
 def store(mapping: Mapping, key: Value, value: Value, weak: bool = False) -> None:
@@ -202,6 +215,9 @@ def store(mapping: Mapping, key: Value, value: Value, weak: bool = False) -> Non
     if key.known and _hashable(key.const) and len(mapping.items) < 4 * MOST_ITEMS:
         old = mapping.items.get(key.const) if weak else None
         mapping.items[key.const] = merge(old, value) if old else value
+    elif (files := split_of(key)) is not None:
+        mapping.items[files] = merge(mapping.items.get(files), with_bits(value, key.bits & ~RAW))
+        mapping.rest = mapping.rest or NOTHING  # which files there are is not known
     else:
         mapping.rest = merge(mapping.rest, with_bits(value, key.bits & ~RAW))
 

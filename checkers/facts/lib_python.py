@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from checkers.facts.events import Did
-from checkers.facts.folding import MOST_ITEMS, absorb, all_items, store, with_bits
+from checkers.facts.folding import MOST_ITEMS, absorb, all_items, items_for, store, with_bits
 from checkers.facts.library import Use, effect
 from checkers.facts.values import (
     NONE,
@@ -318,7 +318,7 @@ def _mapping_get(ref: Mapping, key: Value, use: Use) -> Value:
     if key.known and ref.rest is None and not ref.state:
         return default
     found = ref.rest or NOTHING
-    for item in ref.items.values():
+    for item in items_for(ref, key):
         found = merge(found, item)
     return merge(with_bits(found, ref.state | flat(key) & ~RAW), default)
 

@@ -208,3 +208,33 @@ print(kept.sum())
 def test_a_bytearray_is_made_of_what_was_read(tmp_path):
     facts = facts_of(tmp_path, BYTES)
     assert "val" in facts.sources(call(facts, "kept.sum"))
+
+
+CACHE = """
+import glob
+import numpy as np
+MAPPED = {}
+def shard(name):
+    kept = MAPPED.get(name)
+    if kept is not None:
+        return kept
+    kept = np.memmap(name, dtype="<u2", mode="r")
+    MAPPED[name] = kept
+    return kept
+validation = [shard(name) for name in sorted(glob.glob("fineweb_val_*.bin"))]
+training = [shard(name) for name in sorted(glob.glob("fineweb_train_*.bin"))]
+print(max(training), max(validation))
+"""
+
+
+def test_a_cache_of_files_keeps_the_splits_apart(tmp_path):
+    facts = facts_of(tmp_path, CACHE)
+    machine = facts.machine
+    assert machine is not None
+    contents = [
+        facts.keys(machine.content(facts.value(c.args[0])))
+        for m in facts.modules
+        for c in m.calls
+        if ast.unparse(c.func) == "max"
+    ]
+    assert [{k[1] for k in keys} & {"val", "train"} for keys in contents] == [{"train"}, {"val"}]

@@ -83,7 +83,9 @@ def _world(name: str, vocabulary: int, tokenizers: list[str], val: Stream) -> Wo
     fits = [
         t for t in tokenizers if _size_in(t, vocabulary) == size and cased == ("case" in t or "caps" in t)
     ]
-    usual = "fineweb_pure_byte_260.json" if size == BYTE_VOCABULARY else f"fineweb_{size}_bpe.model"
+    byte = size == BYTE_VOCABULARY
+    usual = "fineweb_pure_byte_260.json" if byte else f"fineweb_{size}_bpe.model"
+    fits = [t for t in fits if t.endswith(".json") == byte]  # bytes are no sentencepiece model
     return WorldSpec(
         vocabulary=size,
         dataset=name,

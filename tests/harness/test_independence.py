@@ -6,9 +6,10 @@ from sentencepiece import SentencePieceTrainer
 
 from harness.events import FileRead, FileWritten, Snapshot, Stamped, Stepped, Weights, pack_positions
 from harness.experiments.passive import independence
-from harness.needs import _is_tokenizer
+from harness.needs import _is_tokenizer, _world
 from harness.record import Holds
 from harness.trace import Trace
+from harness.world import Stream
 
 STEP = Stepped("AdamW", pack_positions(np.arange(5, dtype=np.int32)))
 
@@ -49,3 +50,10 @@ def test_a_pointer_to_a_large_file_is_no_tokenizer(tmp_path):
         input=str(tmp_path / "text"), model_prefix=prefix, vocab_size=40, model_type="bpe"
     )
     assert _is_tokenizer((tmp_path / "m.model").read_bytes())
+
+
+def test_a_world_of_bytes_has_no_sentencepiece_model():
+    names = ["fineweb_1024_bpe.model", "fineweb_260_bpe.model"]
+    val = Stream(tokens=9, seed=1)
+    assert _world("fineweb10B_byte260", 260, names, val).tokenizer == "fineweb_pure_byte_260.json"
+    assert _world("fineweb10B_sp1024", 1024, names, val).tokenizer == "fineweb_1024_bpe.model"

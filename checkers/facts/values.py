@@ -48,6 +48,7 @@ class Bits:
     def names(self, bits: int) -> list[Any]:
         """The keys of all bits set, in order of creation."""
         found = []
+        bits &= (1 << len(self.keys)) - 1  # a complement stands for every key there is
         while bits:
             low = bits & -bits
             found.append(self.keys[low.bit_length() - 1])

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLONE ?=
+PRECEDENTS ?=
 OUT ?= out/demo
 export OMP_NUM_THREADS ?= 1
 
@@ -37,8 +38,8 @@ docs: $(STAMP) ## regenerate the rule pages and build the documentation site in 
 bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone
 	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE)
 
-bench-run: $(STAMP) ## CLONE=path/to/bare/clone
-	$(BIN)/python tests/benchmarks/bench_run.py --repo $(CLONE)
+bench-run: $(STAMP) ## CLONE=path/to/bare/clone PRECEDENTS=path/to/precedents.jsonl
+	$(BIN)/python tests/benchmarks/bench_run.py --repo $(CLONE) $(if $(PRECEDENTS),--precedents $(PRECEDENTS))
 
 bench-ngram: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_ngram.py

@@ -109,9 +109,25 @@ class Obj:
         self.serial = next(_SERIAL)  # older objects have smaller numbers
 
 
+class _Null(Obj):
+    """``None`` among references. All simulations share it, so nothing stays written in it: what one
+    submission does must not show in the facts of the next."""
+
+    __slots__ = ()
+
+    @property
+    def state(self) -> int:
+        """Always empty."""
+        return 0
+
+    @state.setter
+    def state(self, bits: int) -> None:
+        pass
+
+
 NOTHING = Value()
 NONE = Value(None)
-NULL = Obj()  # among the references of a value that may also be None
+NULL = _Null()  # among the references of a value that may also be None
 
 
 class Cell(Obj):

@@ -238,3 +238,10 @@ def test_a_cache_of_files_keeps_the_splits_apart(tmp_path):
         if ast.unparse(c.func) == "max"
     ]
     assert [{k[1] for k in keys} & {"val", "train"} for keys in contents] == [{"train"}, {"val"}]
+
+
+def test_what_one_submission_does_to_none_does_not_show_in_the_next():
+    from checkers.facts.values import NULL
+
+    NULL.state |= 1 << 40
+    assert NULL.state == 0

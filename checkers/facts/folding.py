@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable
 from typing import Any
 
 from checkers.facts.values import (
@@ -21,6 +20,7 @@ from checkers.facts.values import (
     flat,
     merge,
 )
+from harness.operators import BINARY, COMPARE
 
 _VAL_PATH = re.compile(r"(^|[/_\-.*])val(id|idation)?([_\-./*0-9]|$)", re.I)
 _TRAIN_PATH = re.compile(r"(^|[/_\-.*])train(ing)?(_?[*0-9]|_$|[/.]|$)", re.I)
@@ -28,27 +28,7 @@ _NO_PATH = re.compile(r"\s|val_(loss|bpb)|\.py$|\.log$", re.I)
 MOST_ITEMS = 64
 _BIG = 1 << 62
 
-_BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_,
-    ast.BitXor: operator.xor,
-}
-_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-}
+_BINARY = BINARY | {ast.Mult: operator.mul, ast.Mod: operator.mod}
 
 
 class Gap(int):
@@ -107,10 +87,10 @@ def compared(kind: type, left: Value, right: Value) -> bool | None:
     if kind in (ast.In, ast.NotIn) and left.known and not right.known:
         inside = _contains(right, left.const)
         return inside if inside is None or kind is ast.In else not inside
-    if not (left.known and right.known) or kind not in _COMPARE:
+    if not (left.known and right.known) or kind not in COMPARE:
         return None
     try:
-        return bool(_COMPARE[kind](left.const, right.const))
+        return bool(COMPARE[kind](left.const, right.const))
     except (TypeError, ValueError):
         return None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from checkers.facts import Facts, Module
 from checkers.static._charges import Charges, charges_of
+from checkers.static._once import once_per_facts
 from checkers.static._sample_library import OPAQUE, CannotError, Opaque, as_table
 from checkers.static._sample_run import run_builder
 from checkers.static._sample_tokens import COUNT, MARK, PIECES, PLAIN, SPACED_WORD, TELLING, WORD
@@ -40,20 +41,9 @@ class Counting:
         return int(self.sizes[piece]) + int(self.spaces and leading)
 
 
-_CACHE: dict[int, tuple[Facts, list[Counting]]] = {}
-
-
+@once_per_facts
 def countings(subject: Subject) -> list[Counting]:
-    """One counting per reachable use of a table that a reachable builder makes; remembered."""
-    facts = subject.facts
-    known = _CACHE.get(id(facts))
-    if known is None or known[0] is not facts:
-        _CACHE.clear()
-        known = _CACHE[id(facts)] = (facts, _countings(subject))
-    return known[1]
-
-
-def _countings(subject: Subject) -> list[Counting]:
+    """One counting per reachable use of a table that a reachable builder makes."""
     facts = subject.facts
     tables = {name: row for function in builders(facts) for name, row in _tables(facts, function).items()}
     if not tables:

@@ -8,6 +8,7 @@ from typing import Any
 
 from checkers.facts import Facts
 from checkers.static._c_reader import CSource, looks_like_c, read
+from checkers.static._once import once_per_facts
 from checkers.subject import Subject
 from harness.nodes import walk
 from harness.submission import SubmissionError
@@ -27,17 +28,10 @@ class CFunction:
     literal: ast.AST | None = None  # the string literal in Python that holds the source
 
 
-_CACHE: dict[int, tuple[Facts, dict[str, CFunction]]] = {}
-
-
+@once_per_facts
 def c_functions(subject: Subject) -> dict[str, CFunction]:
     """The functions of all C sources by name; empty when the script compiles and loads none."""
-    facts = subject.facts
-    known = _CACHE.get(id(facts))
-    if known is None or known[0] is not facts:
-        _CACHE.clear()
-        known = _CACHE[id(facts)] = (facts, _read_all(subject) if _compiles(facts) else {})
-    return known[1]
+    return _read_all(subject) if _compiles(subject.facts) else {}
 
 
 def _read_all(subject: Subject) -> dict[str, CFunction]:

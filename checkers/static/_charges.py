@@ -8,7 +8,10 @@ from functools import cached_property
 
 from checkers.facts import UNKNOWN, Did, Event, Facts, Runs
 from checkers.facts.values import VAL, Mapping
+from checkers.finding import CheckResult, nothing_to_check
 from checkers.static._mixing import Mix, mix_of
+from checkers.static._once import once_per_facts
+from checkers.static._report import unreadable
 from checkers.static._trace import At, Trace, Tracer
 from checkers.static._words import words
 from checkers.static._writes import Part
@@ -141,17 +144,19 @@ class Charges:
         return self.facts.reaches(node).runs is Runs.YES
 
 
+@once_per_facts
 def charges_of(subject: Subject) -> Charges:
     """The charges of a subject, traced once for all checkers."""
-    facts = subject.facts
-    cached = _CACHE.get(id(facts))
-    if cached is None or cached.facts is not facts:
-        _CACHE.clear()
-        cached = _CACHE[id(facts)] = Charges(facts)
-    return cached
+    return Charges(subject.facts)
 
 
-_CACHE: dict[int, Charges] = {}
+def uncharged(subject: Subject) -> CheckResult | None:
+    """The answer where nothing can be said about charges: unreadable code, or no validation loss in it."""
+    if (answer := unreadable(subject.facts)) is not None:
+        return answer
+    if not charges_of(subject).roots:
+        return nothing_to_check("no validation loss is accumulated in the code that runs")
+    return None
 
 
 def call_name(node: ast.AST) -> str:

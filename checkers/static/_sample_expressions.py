@@ -18,32 +18,11 @@ from checkers.static._sample_library import (
     item,
 )
 from checkers.static._sample_tokens import COUNT
+from harness.operators import BINARY, COMPARE, IDENTITY
 
 STEPS = 60_000
-_BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-    ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
-    ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_,
-    ast.BitXor: operator.xor,
-    ast.RShift: operator.rshift,
-}
-_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-}
+_BINARY = BINARY | {ast.Mult: operator.mul, ast.Mod: operator.mod, ast.RShift: operator.rshift}
+_COMPARE = COMPARE | IDENTITY
 
 
 class Expressions:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from checkers.finding import CheckResult, Finding, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, examined
 from checkers.static._c_sources import CFunction, c_functions, called
-from checkers.static._charges import LOGS, Charges, call_name, charges_of
-from checkers.static._report import finding, numbered, unreadable
+from checkers.static._charges import LOGS, Charges, call_name, charges_of, uncharged
+from checkers.static._report import finding, numbered
 from checkers.static._trace import At
 from checkers.subject import Subject
 from harness.nodes import walk
@@ -24,12 +24,9 @@ _MESSAGE = (
 
 def check(subject: Subject) -> CheckResult:
     """Look at every division of a score on its way into a mixture, in Python and in compiled C."""
-    facts = subject.facts
-    if (answer := unreadable(facts)) is not None:
+    if (answer := uncharged(subject)) is not None:
         return answer
     charges = charges_of(subject)
-    if not charges.roots:
-        return nothing_to_check("no validation loss is accumulated in the code that runs")
     found = [_finding(subject, at) for at in _spreads(charges)]
     native = c_functions(subject)
     found += [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from checkers.finding import CheckResult, Finding, examined, nothing_to_check
-from checkers.static._charges import Charges, call_name, charges_of
-from checkers.static._report import finding, numbered, unreadable
+from checkers.finding import CheckResult, Finding, examined
+from checkers.static._charges import Charges, call_name, charges_of, uncharged
+from checkers.static._report import finding, numbered
 from checkers.static._trace import At
 from checkers.static._writes import FUNCTIONS, root_name
 from checkers.static.target_in_cache_key import target_keyed
@@ -23,12 +23,9 @@ _EXPONENTS = frozenset({"exp", "log1p", "logaddexp", "expm1", "exp2"})
 
 def check(subject: Subject) -> CheckResult:
     """Look at every extreme and every comparison of scores that flows into, or decides, a charge."""
-    facts = subject.facts
-    if (answer := unreadable(facts)) is not None:
+    if (answer := uncharged(subject)) is not None:
         return answer
     charges = charges_of(subject)
-    if not charges.roots:
-        return nothing_to_check("no validation loss is accumulated in the code that runs")
     judged = {read.at.node for read in target_keyed(charges)} if charges.lookups else set()
     found = [_finding(subject, at) for at in charges.with_tests if _chooses(charges, at, judged)]
     return examined(len(charges.roots), f"choices behind {len(charges.roots)} charges", numbered(found))

@@ -6,11 +6,11 @@ import ast
 from collections.abc import Callable, Iterable
 
 from checkers.facts import Facts
-from checkers.finding import CheckResult, Finding, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, examined
 from checkers.static._aligned import Store, stores
 from checkers.static._c_sources import CFunction, c_functions, called
-from checkers.static._charges import Charges, charges_of
-from checkers.static._report import finding, numbered, unreadable
+from checkers.static._charges import Charges, charges_of, uncharged
+from checkers.static._report import finding, numbered
 from checkers.static._thresholds import shut
 from checkers.subject import Subject
 
@@ -24,11 +24,9 @@ _MESSAGE = (
 def check(subject: Subject) -> CheckResult:
     """Look at every loop over validation tokens whose per-position outputs reach a charge."""
     facts = subject.facts
-    if (answer := unreadable(facts)) is not None:
+    if (answer := uncharged(subject)) is not None:
         return answer
     charges = charges_of(subject)
-    if not charges.roots:
-        return nothing_to_check("no validation loss is accumulated in the code that runs")
     functions = _functions(charges)
     open_functions = [f for f in functions if not _shut_everywhere(charges, f)]
     found = [_finding(subject, s) for f in open_functions for s in _python_stores(charges, f) if s.gated]

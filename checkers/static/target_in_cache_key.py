@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 
 from checkers.facts import UNKNOWN
-from checkers.finding import CheckResult, Finding, examined, nothing_to_check
-from checkers.static._charges import VIEWS, Charges, Lookup, call_name, charges_of
+from checkers.finding import CheckResult, Finding, examined
+from checkers.static._charges import VIEWS, Charges, Lookup, call_name, charges_of, uncharged
 from checkers.static._ratios import ratios
-from checkers.static._report import finding, numbered, unreadable
+from checkers.static._report import finding, numbered
 from checkers.static._trace import At
 from checkers.subject import Subject
 
@@ -19,11 +19,9 @@ SMALLEST_VOCABULARY = 200  # a shorter range counts n-gram orders
 
 def check(subject: Subject) -> CheckResult:
     """Look at every table read at a hashed key that flows into a validation charge."""
-    if (answer := unreadable(subject.facts)) is not None:
+    if (answer := uncharged(subject)) is not None:
         return answer
     charges = charges_of(subject)
-    if not charges.roots:
-        return nothing_to_check("no validation loss is accumulated in the code that runs")
     found = [_finding(subject, read) for read in target_keyed(charges)]
     reads = len([r for r in charges.lookups if r.hashed])
     return examined(

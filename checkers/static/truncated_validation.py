@@ -6,9 +6,9 @@ import ast
 
 from checkers.facts import UNKNOWN, Did
 from checkers.facts.values import VAL
-from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
-from checkers.static._charges import Charges, charges_of
-from checkers.static._report import finding, numbered, unreadable
+from checkers.finding import CheckResult, Finding, Strength, examined
+from checkers.static._charges import Charges, charges_of, uncharged
+from checkers.static._report import finding, numbered
 from checkers.static._trace import At, position
 from checkers.subject import Subject
 
@@ -19,12 +19,9 @@ LEAST = 4_096  # a shorter bound is a batch, a window or a prompt
 
 def check(subject: Subject) -> CheckResult:
     """Look for constant bounds on the validation tokens on their way into a charge."""
-    facts = subject.facts
-    if (answer := unreadable(facts)) is not None:
+    if (answer := uncharged(subject)) is not None:
         return answer
     charges = charges_of(subject)
-    if not charges.roots:
-        return nothing_to_check("no validation loss is accumulated in the code that runs")
     found = [_finding(subject, at.node, bound) for at, bound in _bounded(charges)]
     return examined(len(charges.roots), f"token slices behind {len(charges.roots)} charges", numbered(found))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from checkers.finding import CheckResult, Finding, examined, nothing_to_check
-from checkers.static._charges import Charges, Lookup, charges_of
+from checkers.finding import CheckResult, Finding, examined
+from checkers.static._charges import Charges, Lookup, charges_of, uncharged
 from checkers.static._ratios import Ratio, is_sum, ratios
-from checkers.static._report import finding, numbered, unreadable
+from checkers.static._report import finding, numbered
 from checkers.static._trace import At
 from checkers.static.target_in_cache_key import target_keyed
 from checkers.subject import Subject
@@ -18,11 +18,9 @@ _NORMALIZERS = frozenset({"softmax", "log_softmax", "cross_entropy", "logsumexp"
 
 def check(subject: Subject) -> CheckResult:
     """Look at every table read that flows into a validation charge, and at how it was normalized."""
-    if (answer := unreadable(subject.facts)) is not None:
+    if (answer := uncharged(subject)) is not None:
         return answer
     charges = charges_of(subject)
-    if not charges.roots:
-        return nothing_to_check("no validation loss is accumulated in the code that runs")
     found: list[Finding] = []
     if charges.lookups:
         divisions = [r for r in ratios(charges) if not r.summed and not _normalized_later(charges, r)]

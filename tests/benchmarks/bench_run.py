@@ -4,9 +4,9 @@ Draws heads with a fixed seed, evenly over the range of pull request numbers, an
 the experiments::
 
     python -m tests.benchmarks.bench_run --repo CLONE [--heads 150] [--seed 11] [--out DIR]
-        [--overhead 3] [--precedents FILE [--valid 38]]
+        [--jobs 1] [--overhead 3] [--precedents FILE [--valid 38]]
 
-A head without a training script does not count. ``--overhead`` runs that many of the heads that
+A head without a training script does not count. ``--jobs`` runs that many heads side by side. ``--overhead`` runs that many of the heads that
 completed again without probes. ``--precedents`` names public verdicts (one JSON object a line: ``pr``,
 ``gold``); those that an organizer called valid are run as well, and every violated experiment on one
 of them is listed. Rows are kept in DIR and not run again. Ends with::
@@ -25,6 +25,8 @@ import random
 import resource
 import statistics
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -120,10 +122,10 @@ def overhead(probed: Rows, bare: Rows) -> str:
 
 
 class Bench:
-    """Runs heads one by one and keeps their rows in files of one folder."""
+    """Runs heads, ``jobs`` at a time, and keeps their rows in files of one folder."""
 
-    def __init__(self, repo: Path, out: Path, seconds: float) -> None:
-        self.repo, self.out, self.seconds = repo, out, seconds
+    def __init__(self, repo: Path, out: Path, seconds: float, jobs: int = 1) -> None:
+        self.repo, self.out, self.seconds, self.jobs = repo, out, seconds, jobs
         out.mkdir(parents=True, exist_ok=True)
 
     def rows(self, name: str, prs: list[int], *, probes: bool = True) -> Rows:
@@ -131,14 +133,23 @@ class Bench:
         target = self.out / f"{name}.jsonl"
         rows = [json.loads(line) for line in target.read_text().splitlines()] if target.exists() else []
         known = {row["pr"] for row in rows}
-        for pr in (p for p in prs if p not in known):
-            row = measure(self.repo, pr, runner.RunOptions(seconds=self.seconds, probes=probes))
+        options = runner.RunOptions(seconds=self.seconds, probes=probes)
+        for row in self._measured([pr for pr in prs if pr not in known], options):
             rows.append(row)
             with target.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             told = row["blocker"] or row["reported"]
-            print(name, pr, row["outcome"], row.get("profile"), row["seconds"], told, flush=True)
+            print(name, row["pr"], row["outcome"], row.get("profile"), row["seconds"], told, flush=True)
         return [row for row in rows if row["pr"] in set(prs)]
+
+    def _measured(self, prs: list[int], options: runner.RunOptions) -> Iterator[dict[str, Any]]:
+        """Rows as they come. Each worker counts the processor time of its own children only."""
+        if self.jobs == 1:
+            yield from (measure(self.repo, pr, options) for pr in prs)
+            return
+        with ProcessPoolExecutor(self.jobs) as pool:
+            running = [pool.submit(measure, self.repo, pr, options) for pr in prs]
+            yield from (done.result() for done in as_completed(running))
 
 
 def organizer_valid(precedents: Path) -> list[int]:
@@ -154,13 +165,14 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=150)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=180.0, help="time limit of one head")
+    parser.add_argument("--jobs", type=int, default=1, help="heads to run side by side")
     parser.add_argument("--overhead", type=int, default=3, help="heads to run again without probes")
     parser.add_argument("--precedents", type=Path, help="public verdicts, one JSON object a line")
     parser.add_argument("--valid", type=int, default=1000, help="at most so many valid precedents")
     parser.add_argument("--only", type=int, nargs="*")
     parser.add_argument("--out", type=Path, default=Path("out/bench-run"))
     given = parser.parse_args()
-    bench = Bench(given.repo, given.out, given.seconds)
+    bench = Bench(given.repo, given.out, given.seconds, given.jobs)
     chosen = given.only or draw(list(pull_numbers(given.repo)), given.heads, given.seed)
     drawn = bench.rows("drawn", chosen)
     done = [r["pr"] for r in drawn if r["outcome"] == "completed"]

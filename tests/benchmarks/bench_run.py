@@ -6,10 +6,11 @@ the experiments::
     python -m tests.benchmarks.bench_run --repo CLONE [--heads 150] [--seed 11] [--out DIR]
         [--jobs 1] [--overhead 3] [--precedents FILE [--valid 38]]
 
-A head without a training script does not count. ``--jobs`` runs that many heads side by side. ``--overhead`` runs that many of the heads that
-completed again without probes. ``--precedents`` names public verdicts (one JSON object a line: ``pr``,
-``gold``); those that an organizer called valid are run as well, and every violated experiment on one
-of them is listed. Rows are kept in DIR and not run again. Ends with::
+A head without a training script does not count. ``--jobs`` runs that many heads side by side.
+``--overhead`` runs that many of the heads that completed again without probes. ``--precedents`` names
+public verdicts (one JSON object a line: ``pr``, ``gold``); those that an organizer called valid are run
+as well, and every violated experiment on one of them is listed. Rows are kept in DIR and not run again.
+Ends with::
 
     run_completed: K/N           heads of the draw that reached their final score, of those with a script
     run_median_seconds: X        wall seconds of run and experiments, over the same heads

@@ -44,6 +44,7 @@ def install(config: FacadeConfig) -> None:
         kernels,
         optim,
         packages,
+        recurrence,
     )
 
     torch.set_num_threads(config.threads)
@@ -55,6 +56,7 @@ def install(config: FacadeConfig) -> None:
     distributed.install(config.ranks)
     attention.install()
     kernels.install()
+    recurrence.install()
     packages.install()
     compressors.install()
     files.install()

@@ -165,6 +165,9 @@ _NAMES = (
     "hopper.flash_attn_interface",
 )
 
+_BINARIES = ("flash_attn_3._C", "flash_attn_2_cuda", "flash_attn_3_cuda")
+"""Imported by scripts only to see whether the package is installed."""
+
 
 def install() -> None:
     """Enter the modules under the names of flash-attn 2 and 3."""
@@ -180,3 +183,5 @@ def install() -> None:
     }
     for name in _NAMES:
         module(name, **functions, __version__="3.0.0" if "3" in name or "interface" in name else "2.8.3")
+    for name in _BINARIES:
+        module(name)

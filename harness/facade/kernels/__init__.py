@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from harness.facade.cuda import PROPERTIES
-from harness.facade.kernels import language, launch
+from harness.facade.kernels import fused, language, launch
 from harness.facade.patching import Anything, constant, module, nothing, replace
 
 
@@ -71,6 +71,7 @@ def install() -> None:
     triton.runtime.driver.active = driver
     module("triton.runtime.jit", JITFunction=launch.Kernel)
     module("triton.testing", do_bench=constant(0.0))
+    fused.install()
     library: Any = torch.library
     replace(library, custom_op=_custom_op(library.custom_op), wrap_triton=lambda kernel: kernel)
     replace(torch.Tensor, trans=lambda self, *d: language.trans(self, *d))

@@ -1,0 +1,57 @@
+"""flash-linear-attention, mamba_ssm and causal_conv1d where the recurrence is known in closed form.
+
+Modules that are not here (Mamba3, RWKV-7, bidirectional or packed variants) stay missing and are named
+by their ImportError: nothing is invented.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from harness.facade.patching import module
+from harness.facade.recurrence import layers, rules
+
+
+def _gated(name: str, functions: dict[str, Any]) -> None:
+    """An operator is importable from its package and from each of the files that fla keeps it in."""
+    for path in (name, f"{name}.chunk", f"{name}.fused_recurrent", f"{name}.naive"):
+        module(path, **functions)
+
+
+def _fla() -> None:
+    rule, product = rules.chunk_gated_delta_rule, rules.chunk_gated_delta_product
+    names = ("chunk", "fused_recurrent", "naive_chunk", "naive_recurrent")
+    gated = {f"{name}_gated_delta_rule": rule for name in names}
+    products = {f"{name}_gated_delta_product": product for name in names}
+    plain = {f"{name}_delta_rule": rules.chunk_delta_rule for name in names}
+    module("fla", __version__="0.4.0")
+    module("fla.ops", **gated, **products, **plain)
+    _gated("fla.ops.gated_delta_rule", gated)
+    _gated("fla.ops.gated_delta_product", products)
+    _gated("fla.ops.delta_rule", plain)
+    net = {"GatedDeltaNet": layers.GatedDeltaNet, "GatedDeltaProduct": layers.GatedDeltaProduct}
+    module("fla.layers", **net, Mamba2=layers.FlaMamba2)
+    module("fla.layers.gated_deltanet", **net, **gated)
+    module("fla.layers.gated_deltaproduct", **net, **products)
+    module("fla.modules", ShortConvolution=layers.ShortConvolution, RMSNorm=layers.RMSNorm)
+
+
+def _mamba() -> None:
+    scans = {"selective_scan_fn": rules.selective_scan_fn, "selective_scan_ref": rules.selective_scan_fn}
+    module("mamba_ssm", Mamba=layers.Mamba, Mamba2=layers.Mamba2, __version__="2.2.4")
+    module("mamba_ssm.modules.mamba_simple", Mamba=layers.Mamba)
+    module("mamba_ssm.modules.mamba2", Mamba2=layers.Mamba2)
+    module("mamba_ssm.ops.selective_scan_interface", **scans)
+    combined = {"mamba_chunk_scan_combined": rules.mamba_chunk_scan_combined}
+    module("mamba_ssm.ops.triton.ssd_combined", **combined)
+
+
+def install() -> None:
+    """Enter what is not installed."""
+    if importlib.util.find_spec("fla") is None:
+        _fla()
+    if importlib.util.find_spec("mamba_ssm") is None:
+        _mamba()
+    if importlib.util.find_spec("causal_conv1d") is None:
+        module("causal_conv1d", causal_conv1d_fn=rules.causal_conv1d_fn)

@@ -15,7 +15,9 @@ from harness.world import Stream, WorldSpec
 
 _DATASET = re.compile(r"fineweb10B_[A-Za-z0-9_]+|(?<=datasets/)[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]+")
 _TOKENIZER = re.compile(r"[\w.\-]+\.model\b|fineweb_\w+\.json\b")
-_ROOT = re.compile(r"[\"'](/[\w./\-]*?data)(?:/|[\"'])")
+_ROOT = re.compile(r"[\"'](/[\w./\-]*?data|/[\w./\-]+?(?=/(?:datasets|tokenizers)\b))(?:/|[\"'])")
+_RELATIVE = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*/data)(?:/|[\"'])")
+_BELOW = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*?)/(?:datasets|tokenizers)(?:/|[\"'])")
 _SYSTEM = ("/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/lib", "/sbin")
 _SIZES = range(2, 65536)
 BYTE_VOCABULARY = 260
@@ -30,6 +32,7 @@ class Needs:
     models: dict[str, bytes] = field(default_factory=dict)
     tokenizers: dict[str, int] = field(default_factory=dict)  # file name to vocabulary
     roots: tuple[str, ...] = ()  # absolute folders in which the script looks for data
+    folders: tuple[str, ...] = ()  # the same, relative to the script
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -54,9 +57,16 @@ def find(
         _world(name, vocabulary, sorted(tokenizers), val)
         for name in sorted(names, key=lambda n: (not n.startswith("fineweb"), len(n), n))[:8]
     )
-    roots = tuple(sorted({r for r in _ROOT.findall(text) if not r.startswith(_SYSTEM)}))[:6]
+    roots = tuple(sorted({r for r in _ROOT.findall(text) if _free(r)}))[:6]
+    folders = tuple(sorted({*_BELOW.findall(sources), *_RELATIVE.findall(sources)} - {"data"}))[:8]
     named = {t: _size_in(t, vocabulary) for t in tokenizers}
-    return Needs(vocabulary, worlds, models, named, roots, _paths(knobs, env, vocabulary))
+    paths = _paths(knobs, env, vocabulary)
+    return Needs(vocabulary, worlds, models, named, roots, folders, paths)
+
+
+def _free(root: str) -> bool:
+    """Whether an absolute folder can be shown inside without hiding the system or the run itself."""
+    return not root.startswith(_SYSTEM) and root.rstrip("/") not in ("", "/tmp") and ".." not in root
 
 
 def _vocabulary(knobs: Iterable[Knob], env: Mapping[str, str], text: str) -> int:

@@ -152,7 +152,7 @@ class _Session:
         """What to change after a failure: sizes first, then the precision, then the profile.
 
         A failure that another rung has met before, or a name that is nowhere defined, is not the sizes'
-        fault: only the profile is left.
+        fault: only the profile is left, and starting without a launcher of ranks.
         """
         same = self._failures.count(ending.blocker) > 1 or str(ending.blocker).startswith("NameError")
         if ending.outcome is Outcome.TIMEOUT:
@@ -168,7 +168,8 @@ class _Session:
         elif named := self._named(ending.blocker or "", last):
             ladder = [replace(last, without=named), Attempt("default")]
         elif ending.outcome is Outcome.BLOCKED or same:
-            ladder = [Attempt("default")]
+            first = replace(tried[0], alone=True)
+            ladder = [Attempt("default"), *([first, Attempt("default", alone=True)] if same else [])]
         else:
             ladder = [
                 Attempt(last.profile, ("model",), last.bf16),

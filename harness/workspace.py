@@ -73,6 +73,7 @@ def prepare(root: Path, submission: Submission, needs: Needs) -> Workspace:
     worlds = _link_data(root / "data", needs)
     cwd = (repo / script).parent
     _link_upwards(cwd, repo, root / "data")
+    _link_folders(cwd, needs.folders, root / "data")
     _write_programs(root / "bin")
     (root / "tmp").mkdir()
     return Workspace(root, repo, cwd, repo / script, root / "data", worlds)
@@ -149,6 +150,15 @@ def _link_upwards(cwd: Path, repo: Path, data: Path) -> None:
             _merge(folder / "data", data)
         if folder == repo:
             return
+
+
+def _link_folders(cwd: Path, folders: tuple[str, ...], data: Path) -> None:
+    """Folders of other names in which a script looks, relative to where it starts."""
+    for folder in folders:
+        link = cwd / folder
+        if _safe(folder) and not os.path.lexists(link) and link.parent.resolve().is_relative_to(cwd):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            _link(link, data)
 
 
 def _merge(own: Path, data: Path) -> None:

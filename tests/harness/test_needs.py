@@ -1,0 +1,55 @@
+"""Where a script looks for its data is read off its source, and our data is shown there."""
+
+import pytest
+
+from harness import needs, shrink, workspace
+from harness.folder import load_folder
+from harness.unpack import layers
+from harness.world import Stream
+
+SCRIPT = """
+import os
+data_dir = os.environ.get("DATA_DIR", "{root}")
+train = os.path.join(data_dir, "datasets", "fineweb10B_sp512", "fineweb_train_*.bin")
+"""
+
+
+def found(path, root, *more):
+    folder = path / "2026-01-01_Tiny"
+    folder.mkdir()
+    (folder / "train_gpt.py").write_text(SCRIPT.format(root=root) + "\n".join(more))
+    entry = load_folder(folder)
+    sources = layers(entry)
+    return entry, needs.find(entry, sources, shrink.discover(sources), {}, Stream(tokens=300, seed=3))
+
+
+@pytest.mark.parametrize("root", ["./other/clone/data", "clone/data/"])
+def test_a_data_folder_of_another_name_below_the_script(tmp_path, root, monkeypatch):
+    monkeypatch.setenv("GOLF_AUDIT_CACHE", str(tmp_path / "cache"))
+    entry, wanted = found(tmp_path, root)
+    (tmp_path / "run").mkdir()
+    place = workspace.prepare(tmp_path / "run", entry, wanted)
+    shards = place.cwd / root / "datasets" / "fineweb10B_sp512" / "fineweb_val_000000.bin"
+    assert shards.is_file()
+
+
+def test_a_folder_is_never_linked_outside_the_run(tmp_path):
+    _, wanted = found(tmp_path, "../../../../../../etc/data", 'x = "a/../../../../data/"')
+    (tmp_path / "cwd").mkdir()
+    workspace._link_folders(tmp_path / "cwd", ("a/../../data", "../data", *wanted.folders), tmp_path)
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("root", "shown"),
+    [
+        ("/workspace/golf/data", True),
+        ("/workspace/golf", True),  # joined with "datasets" in the next lines
+        ("/tmp", False),
+        ("/usr/share/data", False),
+        ("/a/../etc/data", False),
+    ],
+)
+def test_absolute_folders_are_shown_unless_they_hide_the_system_or_the_run(tmp_path, root, shown):
+    _, wanted = found(tmp_path, root, f'val = "{root}/datasets/fineweb10B_sp512/fineweb_val_*.bin"')
+    assert (root in wanted.roots) is shown

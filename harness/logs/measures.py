@@ -107,12 +107,12 @@ _SIZES: tuple[tuple[re.Pattern[str], SizeKind], ...] = tuple(
         (r"code[ _](?:size|bytes) ?([^:=]{0,40})", SizeKind.CODE),
     )
 )
-_SIZE_HINT = re.compile(r"bytes|size", re.IGNORECASE)
 
 
 def size(line: str, place: Place) -> Size | None:
     """Read a printed size."""
-    if not _SIZE_HINT.search(line):
+    lower = line.lower()
+    if "bytes" not in lower and "size" not in lower:
         return None
     for pattern, kind in _SIZES:
         found = pattern.search(line)
@@ -151,12 +151,14 @@ _TIMINGS: tuple[tuple[re.Pattern[str], TimingKind, float], ...] = tuple(
         (r"ttt eval time\s*[:=]\s*([\d.]+)\s*s\b", TimingKind.EVAL, 1.0),
     )
 )
+_TIMING_WORDS = ("eval", "gptq", "effective=", "training", "done")
 _TIMING_HINT = re.compile(r"eval.?time|gptq|effective=|training|done", re.IGNORECASE)
 
 
 def timings(line: str, place: Place) -> Iterator[Timing]:
     """Read the durations that stand on lines of their own."""
-    if not _TIMING_HINT.search(line):
+    lower = line.lower()
+    if not any(word in lower for word in _TIMING_WORDS) or not _TIMING_HINT.search(line):
         return
     for pattern, kind, scale in _TIMINGS:
         found = pattern.search(line)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.events import AnyEvent, Charged, Stepped, pack_nats, pack_positions
-from harness.probes import arrays, tags
+from harness.probes import arrays, rooms, tags
 from harness.probes.positions import GRAM, Stream
 
 Emit = Callable[[AnyEvent], None]
@@ -241,6 +241,7 @@ def install(watch: Watch) -> None:
     register_optimizer_step_post_hook(watch.after_step)
     arrays.listen(watch.numpy_sum)
     _replace_numpy()
+    rooms.install(watch.theirs)
     if in_force(devices.CpuMode):
         devices.LISTENERS.append(watch.observe)
     else:

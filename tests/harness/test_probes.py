@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import pickle
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.probes import arrays, changes, reports, tables, tags, watch
+from harness.probes import arrays, changes, reports, rooms, tables, tags, watch
 from harness.probes.coverage import ranges
 from harness.probes.mode import WatchMode
 from harness.probes.positions import Stream
@@ -310,3 +311,61 @@ def test_a_power_of_two_stays_one_and_load_never_rises(bits, factor):
     size = tables.scaled(1 << bits, factor)
     assert size & (size - 1) == 0
     assert size >= (1 << bits) * factor - 1
+
+
+# --- arrays that losses are stored in -----------------------------------------------------------
+
+
+def summed(array):
+    """What the listener hears when an array is summed: values and places, or nothing."""
+    heard = []
+    arrays.listen(lambda values, places, total: heard.append((values.tolist(), places.tolist())))
+    array.sum()
+    return heard
+
+
+@pytest.fixture
+def losses():
+    return arrays.wrap(np.arange(1.0, 9.0), np.arange(20, 28, dtype=np.int32))
+
+
+def test_losses_stored_in_a_plain_array_keep_their_places(losses):
+    kept = arrays.room(np.zeros(12))
+    assert summed(kept) == []
+    kept[2:6] = losses[:4]
+    kept[8:][:2] = losses[4:6]  # through a view
+    assert summed(-np.log(kept + 1))[0][1] == [-1, -1, 20, 21, 22, 23, -1, -1, 24, 25, -1, -1]
+
+
+def test_a_copy_and_its_original_take_on_losses_apart(losses):
+    other = losses.astype(np.float32).copy()
+    other[0:2] = losses[4:6]
+    assert losses.places.tolist() == list(range(20, 28))
+    assert other.places.tolist() == [24, 25, *range(22, 28)]
+
+
+def test_results_written_in_place_and_added_at_indices_keep_places(losses):
+    kept = arrays.room(np.zeros(8))
+    np.add.at(kept, np.arange(8), losses)
+    kept *= 2
+    assert summed(np.log(kept, out=kept))[0][1] == list(range(20, 28))
+
+
+def test_a_mixture_written_over_losses_is_still_their_loss(losses):
+    losses[np.array([1, 3])] = 0.5 * losses[np.array([1, 3])] + 0.1
+    assert losses.places.tolist() == list(range(20, 28))
+
+
+def test_pickles_hold_plain_arrays(losses):
+    assert type(pickle.loads(pickle.dumps(losses))) is np.ndarray
+
+
+def test_only_the_submission_gets_arrays_that_take_notes(losses):
+    make = rooms._making(np.zeros, lambda name: name == __file__)
+    assert isinstance(make(64), arrays.Charges)
+    assert type(make(64, np.int64)) is np.ndarray
+    assert type(make(4)) is np.ndarray
+    assert type(rooms._making(np.zeros, lambda name: False)(64)) is np.ndarray
+    assert rooms._copying(np.asarray)(losses, np.float32).places.tolist() == list(range(20, 28))
+    assert rooms._copying(np.array)([losses, losses]).places.shape == (2, 8)
+    assert type(rooms._copying(np.array)([1.0, 2.0])) is np.ndarray

@@ -163,9 +163,16 @@ class Bubblewrap(Namespaces):
             *links,
             ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", str(_JAIL), str(_JAIL)],
             *binds,
+            _as_nobody(),
             ["--remount-ro", "/", "--"],
         ]
         return [word for part in parts for word in part] + jail
+
+
+def _as_nobody() -> list[str]:
+    """Root becomes nobody in a user namespace of its own: inside, no other user could be changed to."""
+    nobody = str(_NOBODY)
+    return ["--unshare-user", "--uid", nobody, "--gid", nobody] if os.geteuid() == 0 else []
 
 
 def _system_link(name: str) -> list[str]:

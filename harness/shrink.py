@@ -268,7 +268,7 @@ def fitted(rule: Rule, current: float | None) -> int | None:
 
 _HEADS = ("NUM_HEADS", "N_HEADS", "N_HEAD", "HEADS", "NUM_ATTENTION_HEADS")
 _ROTARY = ("ROPE_DIMS", "ROPE_DIM", "PARTIAL_ROPE_DIMS", "ROTARY_DIM", "ROTARY_DIMS")
-_WIDTHS = ("MODEL_DIM", "D_MODEL", "N_EMBD", "DIM", "EMBEDDING_DIM", "HIDDEN_SIZE", "EMBED_DIM")
+_WIDTHS = ("MODEL_DIM", "D_MODEL", "N_EMBD", "DIM", "EMB_DIM", "EMBEDDING_DIM", "HIDDEN_SIZE", "EMBED_DIM")
 
 
 def _fit_width(result: Shrunk, knobs: Iterable[Knob]) -> None:

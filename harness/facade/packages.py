@@ -6,14 +6,9 @@ downloaders (which fail when used). Kernels and compressors are never invented.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
-from harness.facade.patching import Anything, lenient, module
-
-
-def _absent(name: str) -> bool:
-    return importlib.util.find_spec(name) is None
+from harness.facade.patching import Anything, absent, lenient, module
 
 
 def _iterate(iterable: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -38,15 +33,15 @@ def _no_network(*args: Any, **kwargs: Any) -> Any:
 
 def install() -> None:
     """Enter stand-ins for the packages that are not installed."""
-    if _absent("tqdm"):
+    if absent("tqdm"):
         for name in ("tqdm", "tqdm.auto"):
             module(name, tqdm=_iterate, trange=lambda *a, **k: range(*a))
-    if _absent("wandb"):
+    if absent("wandb"):
         lenient(module("wandb", init=Anything, config=Anything(), run=None))
-    if _absent("dotenv"):
+    if absent("dotenv"):
         module("dotenv", load_dotenv=lambda *a, **k: False)
-    if _absent("huggingface_hub"):
+    if absent("huggingface_hub"):
         functions = ("hf_hub_download", "snapshot_download", "login", "upload_file", "HfApi")
         module("huggingface_hub", **dict.fromkeys(functions, _no_network))
-    if _absent("datasets"):
+    if absent("datasets"):
         module("datasets", load_dataset=_no_network)

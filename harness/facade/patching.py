@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import importlib.util
 import sys
 import types
 from typing import Any
@@ -34,6 +35,12 @@ def module(name: str, **attributes: Any) -> types.ModuleType:
         setattr(sys.modules[parent], child, made)
     REPLACED.append(name)
     return made
+
+
+def absent(name: str) -> bool:
+    """Whether no package of that name is installed; a folder without ``__init__.py`` is none."""
+    spec = importlib.util.find_spec(name)
+    return spec is None or spec.origin is None
 
 
 def lenient(made: types.ModuleType) -> types.ModuleType:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,12 +52,18 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def walls():
-    try:
-        return sandbox.choose()
-    except SandboxRefusedError as refusal:
-        pytest.skip(f"this machine allows no sandbox: {refusal}")
+KINDS = {"bubblewrap": sandbox.Bubblewrap, "namespaces": sandbox.Namespaces}
+
+
+@pytest.fixture(scope="module", params=sorted(KINDS))
+def walls(request):
+    if request.param == "bubblewrap" and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    box = KINDS[request.param]()
+    problem = sandbox._trial(box)
+    if problem is not None:
+        pytest.skip(f"this machine does not allow {request.param}: {problem}")
+    return box
 
 
 def run(box, code, *arguments, limits=None, seconds=60):
@@ -182,6 +189,46 @@ def test_bubblewrap_gets_every_mount(tmp_path):
     assert "--unshare-all" in words
     assert words[-2:] == ["--", "jail"]
     assert issubclass(sandbox.Bubblewrap, Namespaces)
+
+
+def test_root_is_nobody_under_bubblewrap(monkeypatch, tmp_path):
+    """Changing the user inside needs a mapping that a user namespace of root does not have."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    words = sandbox.Bubblewrap()._outer([Mount(tmp_path)], ["jail"])
+    assert words[words.index("--uid") + 1] == words[words.index("--gid") + 1] == "65534"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "--uid" not in sandbox.Bubblewrap()._outer([Mount(tmp_path)], ["jail"])
+
+
+ORDINARY = """
+import json, os, sys
+from harness import sandbox
+kind = {"bubblewrap": sandbox.Bubblewrap, "namespaces": sandbox.Namespaces}[sys.argv[1]]
+print(json.dumps([os.getuid(), sandbox._trial(kind())]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="every test here already runs as an ordinary user")
+def test_an_ordinary_user_has_the_same_walls(walls):
+    root = Path(sandbox.__file__).resolve().parent.parent
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
+    if python is None:
+        pytest.skip("no Python that other users can start")
+    environment = {"PYTHONPATH": str(root), "PATH": os.environ["PATH"]}
+    options = {"env": environment, "capture_output": True, "text": True, "timeout": 60, "cwd": "/"}
+    try:
+        reads = subprocess.run([python, "-c", "import harness.sandbox"], user=1000, group=1000, **options)
+        if reads.returncode:
+            pytest.skip("other users cannot read this checkout")
+        done = subprocess.run(
+            [python, "-c", ORDINARY, walls.name], user=1000, group=1000, extra_groups=[], **options
+        )
+    except PermissionError as error:
+        pytest.skip(f"this machine does not let us change the user: {error}")
+    uid, problem = json.loads(done.stdout.splitlines()[-1])
+    if problem is not None and "Operation not permitted" in problem:
+        pytest.skip(f"ordinary users may make no namespaces here: {problem}")
+    assert (uid, problem) == (1000, None)
 
 
 AUDITOR = """

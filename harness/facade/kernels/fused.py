@@ -6,12 +6,11 @@ formula where the extension is missing, or give no fallback at all. It occurs in
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import torch
 
-from harness.facade.patching import module
+from harness.facade.patching import absent, module
 
 _LIBRARIES: list[Any] = []
 """A library's operators live as long as it does."""
@@ -24,7 +23,7 @@ def gemm_mul(go: torch.Tensor, w: torch.Tensor, grad: torch.Tensor) -> torch.Ten
 
 def install() -> None:
     """Define the operator and the module that scripts import for it."""
-    if importlib.util.find_spec("cutlass_evt_fusion") is not None:
+    if not absent("cutlass_evt_fusion"):
         return
     torch_library: Any = torch.library
     library = torch_library.Library("cutlass_evt", "DEF")

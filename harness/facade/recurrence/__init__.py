@@ -6,10 +6,9 @@ by their ImportError: nothing is invented.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
-from harness.facade.patching import module
+from harness.facade.patching import absent, module
 from harness.facade.recurrence import layers, rules
 
 
@@ -49,9 +48,9 @@ def _mamba() -> None:
 
 def install() -> None:
     """Enter what is not installed."""
-    if importlib.util.find_spec("fla") is None:
+    if absent("fla"):
         _fla()
-    if importlib.util.find_spec("mamba_ssm") is None:
+    if absent("mamba_ssm"):
         _mamba()
-    if importlib.util.find_spec("causal_conv1d") is None:
+    if absent("causal_conv1d"):
         module("causal_conv1d", causal_conv1d_fn=rules.causal_conv1d_fn)

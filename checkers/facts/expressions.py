@@ -14,65 +14,29 @@ from checkers.facts.folding import (
     as_text,
     compared,
     folded,
-    index_bits,
     joined_lists,
-    mapping_item,
     path_bits,
     store,
     truthy,
-    with_bits,
 )
-from checkers.facts.state import OutOfStepsError, State
+from checkers.facts.items import Items
+from checkers.facts.state import OutOfStepsError
 from checkers.facts.values import (
-    GRAD,
     NOTHING,
     RAW,
     SHIPPED,
     UNKNOWN,
     VAL,
-    Cell,
-    Class,
-    Env,
-    Function,
-    Instance,
-    Library,
     Mapping,
-    Method,
-    ModuleObj,
     Sequence,
-    Super,
     Value,
     Ways,
     flat,
     merge,
 )
 
-# Attributes that say how a tensor is laid out, not what is in it.
-_LAYOUT = frozenset(
-    [
-        "shape",
-        "ndim",
-        "dtype",
-        "device",
-        "size",
-        "numel",
-        "nbytes",
-        "itemsize",
-        "element_size",
-        "is_cuda",
-        "training",
-        "stride",
-        "__len__",
-        "nelement",
-    ]
-)
-# Attributes through which the same storage is seen.
-_SAME = frozenset(
-    ["data", "T", "mT", "H", "module", "_orig_mod", "weight", "bias", "real", "base", "__wrapped__"]
-)
 
-
-class Expressions(State):
+class Expressions(Items):
     """The evaluator. ``values`` keeps the last value of each interesting node."""
 
     def eval(self, node: ast.AST) -> Value:
@@ -104,194 +68,8 @@ class Expressions(State):
     def _name(self, node: ast.Name) -> Value:
         return self.lookup(node.id)
 
-    def lookup(self, name: str) -> Value:
-        """The value of a name in the running frame."""
-        env: Env | None = self.frames[-1].env
-        while env is not None:
-            if name in env.names:
-                return env.names[name]
-            env = env.parent
-        return self.library(f"builtins.{name}")
-
     def _attribute(self, node: ast.Attribute) -> Value:
         return self.attribute(self.eval(node.value), node.attr)
-
-    def attribute(self, base: Value, name: str) -> Value:
-        """``base.name``, whatever the base may be."""
-        if name in _LAYOUT:
-            return Value(refs=(Method(Value(), name),))
-        if not base.refs:
-            return self._opaque_attribute(base, name)
-        found = [self._attribute_of(base, ref, name) for ref in base.refs]
-        value = found[0]
-        for other in found[1:]:
-            value = merge(value, other)
-        return value
-
-    def _opaque_attribute(self, base: Value, name: str) -> Value:
-        if name == "grad":
-            return Value(bits=base.bits | self.pending | GRAD)
-        if name in _SAME:
-            return base
-        return Value(bits=base.bits, refs=(Method(base, name),))
-
-    def _attribute_of(self, base: Value, ref: Any, name: str) -> Value:
-        if isinstance(ref, Library):
-            return self.library(f"{ref.dotted}.{name}")
-        if isinstance(ref, Instance):
-            return self._instance_attribute(base, ref, name)
-        if isinstance(ref, Class):
-            found = ref.find(name)
-            return self._of_class(ref, found[0]) if found else Value(refs=(Method(base, name),))
-        if isinstance(ref, Super):
-            return self._super_attribute(ref, name)
-        if isinstance(ref, ModuleObj):
-            return ref.env.names.get(name, NOTHING)
-        if name == "grad":
-            return Value(bits=flat(base) | self.pending | GRAD, refs=())
-        if name in _SAME:
-            return Value(bits=base.bits, refs=(ref,))
-        return Value(bits=flat(base), refs=(Method(Value(UNKNOWN, base.bits, (ref,)), name),))
-
-    def _instance_attribute(self, base: Value, ref: Instance, name: str) -> Value:
-        if name in ref.attrs:
-            return self._cursor(ref, name, ref.attrs[name])
-        found = ref.cls.find(name) if ref.cls else None
-        me = Value(UNKNOWN, base.bits, (ref,))
-        if found:
-            return self._bind(found[0], found[1], me)
-        if name in _SAME:
-            return me
-        if name == "grad":
-            return Value(bits=flat(base) | self.pending | GRAD)
-        return Value(bits=flat(me), refs=(Method(me, name),))
-
-    def _of_class(self, ref: Class, value: Value) -> Value:
-        """An attribute looked up on a class: class methods are bound to it, functions are not."""
-        for function in value.refs:
-            if isinstance(function, Function) and not isinstance(function.node, ast.Lambda):
-                names = {d.id for d in function.node.decorator_list if isinstance(d, ast.Name)}
-                if "classmethod" in names:
-                    return self._bind(value, ref, Value(refs=(ref,)))
-        return value
-
-    def _super_attribute(self, ref: Super, name: str) -> Value:
-        for base in ref.owner.bases:
-            for cls in base.refs:
-                if isinstance(cls, Class) and (found := cls.find(name)):
-                    return self._bind(found[0], found[1], ref.receiver)
-        return Value(refs=(Method(ref.receiver, name),))
-
-    def _cursor(self, ref: Instance, name: str, value: Value) -> Value:
-        """An attribute that its class advances differs in every iteration around its use."""
-        if ref.cls is None or not self.loops or name not in self.cursors(ref.cls):
-            return value
-        return Value(value.const, value.bits | self.here(), value.refs, value.text)
-
-    def cursors(self, cls: Class) -> frozenset[str]:
-        """The attributes that methods of a class advance from their own previous value."""
-        raise NotImplementedError
-
-    def _bind(self, value: Value, owner: Class, me: Value) -> Value:
-        bound = []
-        for ref in value.refs:
-            if not isinstance(ref, Function) or isinstance(ref.node, ast.Lambda):
-                return value
-            names = {d.id for d in ref.node.decorator_list if isinstance(d, ast.Name)}
-            if "staticmethod" in names:
-                return value
-            if "classmethod" in names:
-                me = Value(refs=(owner,))
-            method = Function(ref.node, ref.env, ref.defaults, owner, me)
-            if names & {"property", "cached_property"} or _functools_cached(ref.node):
-                return self.enter(method, [], {}, ref.node)
-            bound.append(method)
-        return Value(value.const, value.bits, tuple(bound)) if bound else value
-
-    def _subscript(self, node: ast.Subscript) -> Value:
-        base = self.eval(node.value)
-        index = self.eval(node.slice)
-        if not base.refs:
-            return self._plain_item(base, index, node)
-        found: Value | None = None
-        for ref in base.refs:
-            found = merge(found, self._item(base, ref, index, node))
-        return with_bits(found or NOTHING, base.bits & ~RAW)
-
-    def _plain_item(self, base: Value, index: Value, node: ast.Subscript) -> Value:
-        if base.known and index.known and isinstance(base.const, (str, tuple, bytes)):
-            try:
-                return Value(base.const[index.const], base.bits)
-            except (TypeError, IndexError, ValueError):
-                pass
-        return Value(bits=base.bits | (index_bits(index) & ~RAW) | self._span(node.slice, base.bits))
-
-    def _item(self, base: Value, ref: Any, index: Value, node: ast.Subscript) -> Value:
-        if isinstance(ref, Sequence):
-            return self._sequence_item(ref, index, node)
-        if isinstance(ref, Mapping):
-            return mapping_item(ref, index)
-        if isinstance(ref, (Function, Class)):
-            return Value(refs=(ref,))
-        if isinstance(ref, Library):
-            return self._library_item(ref, index, node)
-        if isinstance(ref, Instance) and ref.cls and (found := ref.cls.find("__getitem__")):
-            return self.call(self._bind(found[0], found[1], Value(refs=(ref,))), [index], {}, node)
-        bits = (
-            base.bits | ref.state | (index_bits(index) & ~RAW) | self._span(node.slice, base.bits | ref.state)
-        )
-        return Value(bits=bits, refs=(ref,) if isinstance(ref, (Cell, Instance)) else ())
-
-    def _library_item(self, ref: Library, index: Value, node: ast.Subscript) -> Value:
-        if ref.dotted == "os.environ" and isinstance(index.const, str):
-            return self.external("os.getenv", None, [index], {}, node)
-        return Value(refs=(ref,))
-
-    def _sequence_item(self, ref: Sequence, index: Value, node: ast.Subscript) -> Value:
-        if (
-            ref.items is not None
-            and isinstance(index.const, int)
-            and -len(ref.items) <= index.const < len(ref.items)
-        ):
-            return ref.items[index.const]
-        whole = all_items(ref)
-        if isinstance(node.slice, ast.Slice):
-            bits = index_bits(index) & ~RAW
-            if ref.items is not None and isinstance(index.const, slice):
-                return Value(bits=bits, refs=(Sequence(ref.items[index.const], ref.rest),))
-            return Value(bits=bits, refs=(Sequence(None, with_bits(whole, bits)),))
-        return with_bits(whole, index_bits(index) & ~RAW)
-
-    def _span(self, index: ast.AST, base: int | None = None) -> int:
-        """Bits for ``[a:]`` and ``[:b]``: two slices cut at the same value do not overlap.
-
-        Only slices of tokens and of scores matter (``base`` holds the sources of what is sliced).
-        """
-        if base is not None and not base & (RAW | self.scores):
-            return 0
-        bits = 0
-        for part in index.elts if isinstance(index, ast.Tuple) else [index]:
-            if isinstance(part, ast.Slice):
-                bits |= self._edge("from", part.lower) | self._edge("upto", part.upper)
-        return bits
-
-    def _edge(self, side: str, edge: ast.AST | None) -> int:
-        value = self.values.get(edge) if edge is not None else None
-        if value is None or value.const in (0, 1, -1, None):
-            return 0
-        if value.known:
-            return self.bits.bit((side, value.const))
-        self.kept.append(value)
-        return self.bits.bit((side, id(value)))
-
-    def _slice(self, node: ast.Slice) -> Value:
-        parts = [self.eval(p) if p is not None else None for p in (node.lower, node.upper, node.step)]
-        bits = 0
-        for part in parts:
-            bits |= flat(part) if part else 0
-        if all(p is None or (p.known and isinstance(p.const, (int, type(None)))) for p in parts):
-            return Value(slice(*[p.const if p else None for p in parts]), bits)
-        return Value(bits=bits)
 
     def _binary(self, node: ast.BinOp) -> Value:
         left, right = self.eval(node.left), self.eval(node.right)
@@ -505,7 +283,3 @@ _HANDLERS: dict[type, Callable[..., Value]] = {
     ast.DictComp: lambda machine, node: machine._comprehension(node),
     ast.GeneratorExp: lambda machine, node: machine._comprehension(node),
 }
-
-
-def _functools_cached(node: Any) -> bool:
-    return any(isinstance(d, ast.Attribute) and d.attr == "cached_property" for d in node.decorator_list)

@@ -6,7 +6,7 @@ import ast
 import sys
 import traceback
 
-from checkers.facts import lib_files, lib_python, lib_tensor, lib_training
+from checkers.facts import lib_containers, lib_files, lib_python, lib_tensor, lib_training
 from checkers.facts.library import Externals
 from checkers.facts.proof import proven
 from checkers.facts.settings import Settings
@@ -16,7 +16,8 @@ from checkers.facts.values import RANK, UNKNOWN, Env, ModuleObj, Value, with_con
 
 _RANKS = frozenset({"RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"})
 _RECURSION = 30_000
-EFFECTS = (lib_files, lib_python, lib_tensor, lib_training)  # importing them fills the table of effects
+# importing them fills the table of effects
+EFFECTS = (lib_containers, lib_files, lib_python, lib_tensor, lib_training)
 
 
 class Machine(Externals):

@@ -1,0 +1,157 @@
+"""Names and attributes: where a value is looked up, and what it is bound to on the way."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from checkers.facts.state import State
+from checkers.facts.values import (
+    GRAD,
+    NOTHING,
+    UNKNOWN,
+    Class,
+    Env,
+    Function,
+    Instance,
+    Library,
+    Method,
+    ModuleObj,
+    Super,
+    Value,
+    flat,
+    merge,
+)
+
+# Attributes that say how a tensor is laid out, not what is in it.
+_LAYOUT = frozenset(
+    [
+        "shape",
+        "ndim",
+        "dtype",
+        "device",
+        "size",
+        "numel",
+        "nbytes",
+        "itemsize",
+        "element_size",
+        "is_cuda",
+        "training",
+        "stride",
+        "__len__",
+        "nelement",
+    ]
+)
+# Attributes through which the same storage is seen.
+_SAME = frozenset(
+    ["data", "T", "mT", "H", "module", "_orig_mod", "weight", "bias", "real", "base", "__wrapped__"]
+)
+
+
+class Attributes(State):
+    """Looking up names and attributes."""
+
+    def lookup(self, name: str) -> Value:
+        """The value of a name in the running frame."""
+        env: Env | None = self.frames[-1].env
+        while env is not None:
+            if name in env.names:
+                return env.names[name]
+            env = env.parent
+        return self.library(f"builtins.{name}")
+
+    def attribute(self, base: Value, name: str) -> Value:
+        """``base.name``, whatever the base may be."""
+        if name in _LAYOUT:
+            return Value(refs=(Method(Value(), name),))
+        if not base.refs:
+            return self._opaque_attribute(base, name)
+        found = [self._attribute_of(base, ref, name) for ref in base.refs]
+        value = found[0]
+        for other in found[1:]:
+            value = merge(value, other)
+        return value
+
+    def _opaque_attribute(self, base: Value, name: str) -> Value:
+        if name == "grad":
+            return Value(bits=base.bits | self.pending | GRAD)
+        if name in _SAME:
+            return base
+        return Value(bits=base.bits, refs=(Method(base, name),))
+
+    def _attribute_of(self, base: Value, ref: Any, name: str) -> Value:
+        if isinstance(ref, Library):
+            return self.library(f"{ref.dotted}.{name}")
+        if isinstance(ref, Instance):
+            return self._instance_attribute(base, ref, name)
+        if isinstance(ref, Class):
+            found = ref.find(name)
+            return self._of_class(ref, found[0]) if found else Value(refs=(Method(base, name),))
+        if isinstance(ref, Super):
+            return self._super_attribute(ref, name)
+        if isinstance(ref, ModuleObj):
+            return ref.env.names.get(name, NOTHING)
+        if name == "grad":
+            return Value(bits=flat(base) | self.pending | GRAD, refs=())
+        if name in _SAME:
+            return Value(bits=base.bits, refs=(ref,))
+        return Value(bits=flat(base), refs=(Method(Value(UNKNOWN, base.bits, (ref,)), name),))
+
+    def _instance_attribute(self, base: Value, ref: Instance, name: str) -> Value:
+        if name in ref.attrs:
+            return self._cursor(ref, name, ref.attrs[name])
+        found = ref.cls.find(name) if ref.cls else None
+        me = Value(UNKNOWN, base.bits, (ref,))
+        if found:
+            return self._bind(found[0], found[1], me)
+        if name in _SAME:
+            return me
+        if name == "grad":
+            return Value(bits=flat(base) | self.pending | GRAD)
+        return Value(bits=flat(me), refs=(Method(me, name),))
+
+    def _of_class(self, ref: Class, value: Value) -> Value:
+        """An attribute looked up on a class: class methods are bound to it, functions are not."""
+        for function in value.refs:
+            if isinstance(function, Function) and not isinstance(function.node, ast.Lambda):
+                names = {d.id for d in function.node.decorator_list if isinstance(d, ast.Name)}
+                if "classmethod" in names:
+                    return self._bind(value, ref, Value(refs=(ref,)))
+        return value
+
+    def _super_attribute(self, ref: Super, name: str) -> Value:
+        for base in ref.owner.bases:
+            for cls in base.refs:
+                if isinstance(cls, Class) and (found := cls.find(name)):
+                    return self._bind(found[0], found[1], ref.receiver)
+        return Value(refs=(Method(ref.receiver, name),))
+
+    def _cursor(self, ref: Instance, name: str, value: Value) -> Value:
+        """An attribute that its class advances differs in every iteration around its use."""
+        if ref.cls is None or not self.loops or name not in self.cursors(ref.cls):
+            return value
+        return Value(value.const, value.bits | self.here(), value.refs, value.text)
+
+    def cursors(self, cls: Class) -> frozenset[str]:
+        """The attributes that methods of a class advance from their own previous value."""
+        raise NotImplementedError
+
+    def _bind(self, value: Value, owner: Class, me: Value) -> Value:
+        bound = []
+        for ref in value.refs:
+            if not isinstance(ref, Function) or isinstance(ref.node, ast.Lambda):
+                return value
+            names = {d.id for d in ref.node.decorator_list if isinstance(d, ast.Name)}
+            if "staticmethod" in names:
+                return value
+            if "classmethod" in names:
+                me = Value(refs=(owner,))
+            method = Function(ref.node, ref.env, ref.defaults, owner, me)
+            if names & {"property", "cached_property"} or _functools_cached(ref.node):
+                return self.enter(method, [], {}, ref.node)
+            bound.append(method)
+        return Value(value.const, value.bits, tuple(bound)) if bound else value
+
+
+def _functools_cached(node: Any) -> bool:
+    return any(isinstance(d, ast.Attribute) and d.attr == "cached_property" for d in node.decorator_list)

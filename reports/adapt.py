@@ -19,6 +19,7 @@ from rules.model import Rule, Ruling, Verdict
 Texts = Mapping[str, Sequence[str]]
 
 DISTRIBUTION = "parameter-golf-audit"
+_LEAD = 2  # lines before an excerpt, so that the statement is seen with what it follows
 _MOST_LINES, _MOST_COLUMNS = 6, 160  # of an excerpt; longer lines are shown as the checker shortened them
 _WORDY = frozenset({Verdict.FAIL, Verdict.REVIEW, Verdict.ERROR})
 
@@ -118,6 +119,7 @@ def _finding(finding: Finding, fixes: Mapping[str, shape_v1.Fix], texts: Texts) 
         scope=where.scope,
         caption=where.caption,
         excerpt=_excerpt(where, texts),
+        lead=_lead(where, texts),
         evidence=shape_v1.Evidence(
             kind=finding.evidence.kind.value,
             summary=finding.evidence.summary,
@@ -142,6 +144,7 @@ def _place(where: Location, texts: Texts) -> shape_v1.Place:
         scope=where.scope,
         caption=where.caption,
         excerpt=_excerpt(where, texts),
+        lead=_lead(where, texts),
     )
 
 
@@ -155,6 +158,19 @@ def _excerpt(where: Location, texts: Texts) -> str:
     if own[0].strip() and all(len(line) <= _MOST_COLUMNS for line in own):
         return "\n".join(own)
     return where.excerpt or own[0][:_MOST_COLUMNS]
+
+
+def _lead(where: Location, texts: Texts) -> str:
+    """The lines right before an excerpt, back to a blank or an unreadably long one."""
+    lines = texts.get(where.layer or where.path, [])
+    if not 0 < where.line <= len(lines) or len(lines[where.line - 1]) > _MOST_COLUMNS:
+        return ""
+    kept: list[str] = []
+    for line in reversed(lines[max(0, where.line - 1 - _LEAD) : where.line - 1]):
+        if not line.strip() or len(line) > _MOST_COLUMNS:
+            break
+        kept.insert(0, line.rstrip("\r"))
+    return "\n".join(kept)
 
 
 def _run(run: RunRecord | None) -> shape_v1.Run:

@@ -10,7 +10,7 @@ from reports import words
 from reports.text import number, plain, shorten
 
 _SOURCE_ORDER = ("submission.json", "README", "log", "recomputed")
-_HIDDEN = frozenset({"replay", "fix"})
+_HIDDEN = frozenset({"replay", "fix", "learned_line", "scored_line", "headline"})  # said elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from reports.text import visible
 
 WIDTH = 100
 MOST_LINES = 12
+MOST_LEAD = 2
 MOST_CHARACTERS = 20_000
 
 
@@ -22,23 +23,29 @@ class Line:
 
 
 def excerpt_lines(place: Finding | Place, width: int = WIDTH) -> tuple[Line, ...]:
-    """Split an excerpt into numbered lines without their common indentation.
+    """Split an excerpt into numbered lines without their common indentation, the lead before it.
 
     Lines longer than ``width`` are cut around the column of the place.
     """
-    raw = visible(place.excerpt[:MOST_CHARACTERS], keep_newlines=True).strip("\n").split("\n")
+    raw = _split(place.excerpt)
     if raw == [""]:
         return ()
+    lead = _split(place.lead)[-MOST_LEAD:] if place.lead and place.line > 1 else []
+    raw = lead + raw
     kept = raw[:MOST_LINES]
     indent = min((len(t) - len(t.lstrip()) for t in kept if t.strip()), default=0)
-    lines = [_line(place, offset, text, indent, width) for offset, text in enumerate(kept)]
+    lines = [_line(place, offset - len(lead), text, indent, width) for offset, text in enumerate(kept)]
     if len(raw) > len(kept):
         lines.append(Line(0, f"… {len(raw) - len(kept)} more lines"))
     return tuple(lines)
 
 
+def _split(text: str) -> list[str]:
+    return visible(text[:MOST_CHARACTERS], keep_newlines=True).strip("\n").split("\n")
+
+
 def _line(place: Finding | Place, offset: int, text: str, indent: int, width: int) -> Line:
-    number = place.line + offset if place.line else 0
+    number = max(0, place.line + offset) if place.line else 0
     marked = offset == 0 and place.line > 0
     caret = _caret(place.column, text) - indent if marked else -1
     return Line(number, *_window(text[indent:], caret, width))

@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from reports import markdown, view
+from reports.items import Item
 from reports.shape_v1 import Audit, Fix
 from reports.text import code, md, verbatim
 
@@ -42,21 +43,21 @@ def review(audit: Audit) -> dict[str, Any]:
     return {"commit_id": audit.head, **made} if audit.head else made
 
 
-def _commentable(item: view.Item, added: set[str]) -> bool:
+def _commentable(item: Item, added: set[str]) -> bool:
     spot = item.spot
     packed = spot.layer is not None and spot.layer != spot.path
     return item.verdict in {"FAIL", "REVIEW"} and spot.line > 0 and not packed and spot.path in added
 
 
-def _one_per_line(items: list[view.Item]) -> list[list[view.Item]]:
+def _one_per_line(items: list[Item]) -> list[list[Item]]:
     """Findings on the same line share a comment; worst first within it and among comments."""
-    grouped: dict[tuple[str, int], list[view.Item]] = {}
+    grouped: dict[tuple[str, int], list[Item]] = {}
     for item in items:
         grouped.setdefault((item.spot.path, item.spot.line), []).append(item)
     return list(grouped.values())
 
 
-def _comment(items: list[view.Item]) -> dict[str, Any]:
+def _comment(items: list[Item]) -> dict[str, Any]:
     spot = items[0].spot
     body = "\n\n".join(_remark(item) for item in items)
     fix = next((i.fix for i in items if i.fix and i.fix.path == spot.path), None)
@@ -68,7 +69,7 @@ def _comment(items: list[view.Item]) -> dict[str, Any]:
     return {**place, "body": f"{body}\n\n{_suggestion(fix)}"}
 
 
-def _remark(item: view.Item) -> str:
+def _remark(item: Item) -> str:
     said = [f"**{md(item.title)}** ({code(item.rule)}, {item.strength}, {item.sure})", md(item.message)]
     said += [f"{md(item.proof)}"] if item.proof else []
     said += [f"{code(s.where)}: {md(s.caption)}" for s in item.related if s.caption]

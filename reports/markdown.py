@@ -23,8 +23,8 @@ class Detail:
 
 
 _LEVELS = (
-    Detail(findings=30, excerpt_lines=12, rulings=6, related=6, rules=200),
-    Detail(findings=20, excerpt_lines=6, rulings=3, related=3, rules=200),
+    Detail(findings=30, excerpt_lines=8, rulings=3, related=3, rules=200),
+    Detail(findings=20, excerpt_lines=6, rulings=2, related=2, rules=200),
     Detail(findings=10, excerpt_lines=3, rulings=2, related=2, rules=0),
     Detail(findings=5, excerpt_lines=1, rulings=1, related=1, rules=0),
 )

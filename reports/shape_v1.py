@@ -16,7 +16,10 @@ VerdictName = Literal["PASS", "REVIEW", "FAIL", "INCONCLUSIVE", "NOT_APPLICABLE"
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A place in a file or in an unpacked layer of it. Lines and columns count from 1; 0: unknown."""
+    """A place in a file or in an unpacked layer of it. Lines and columns count from 1; 0: unknown.
+
+    ``excerpt`` begins at ``line``, ``lead`` holds the lines right before it, to read it by.
+    """
 
     path: str
     line: int = 0
@@ -26,6 +29,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: str = ""
     caption: str = ""
     excerpt: str = ""
+    lead: str = ""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +67,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: str = ""
     caption: str = ""
     excerpt: str = ""
+    lead: str = ""
     strength: str = "suspect"
     confidence: float = 0.0
     reach: str = ""

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from reports import view, words
 from reports.excerpt import Line
+from reports.items import Item, Spot
 from reports.shape_v1 import Audit
 from reports.text import plain, shorten
 
@@ -23,7 +24,7 @@ STYLE = {
     "PASS": "green",
     "NOT_APPLICABLE": "dim",
 }
-_SHORT = 3  # findings in the short form; --explain shows every one
+_SHORT = 3  # rules with findings in the short form; --explain shows every one
 
 
 def print_audit(console: Console, audit: Audit, *, explain: bool = False) -> None:
@@ -40,11 +41,32 @@ def print_audit(console: Console, audit: Audit, *, explain: bool = False) -> Non
 def _short(shown: view.View, width: int) -> Iterator[RenderableType]:
     yield from _head(shown)
     yield _conditions(shown)
-    for item in shown.items[:_SHORT]:
+    told = 0
+    for item in _leading(shown.items):
         yield from _finding(item, width, explain=False)
-    if len(shown.items) > _SHORT:
-        yield Text(f"\n{len(shown.items) - _SHORT} more; --explain shows every finding.", style="dim")
+        others = [i for i in shown.items if i.rule == item.rule and i is not item]
+        yield from _also(others)
+        told += 1 + len(others)
+    if told < len(shown.items):
+        rules = dict.fromkeys(i.rule for i in shown.items[told:])
+        left = f"{words.count(len(shown.items) - told, 'more finding')} under {words.listed(list(rules))}"
+        yield Text(f"\n{left}; --explain shows all.", style="dim")
     yield from _ending(shown, explain=False)
+
+
+def _leading(items: tuple[Item, ...]) -> list[Item]:
+    """The worst finding of each of the worst rules; findings of a rule stand together."""
+    return [i for i in items if i.first_of_rule][:_SHORT]
+
+
+def _also(items: list[Item]) -> Iterator[RenderableType]:
+    """Further findings of the same rule, a place and a message each."""
+    for item in items[:_SHORT]:
+        line = Text("also ", style="dim")
+        line.append(plain(item.spot.where), style="cyan")
+        yield Padding(line.append(f"  {plain(item.message)}", style="default"), (0, 0, 0, 3))
+    if len(items) > _SHORT:
+        yield Padding(Text(f"and {len(items) - _SHORT} more", style="dim"), (0, 0, 0, 3))
 
 
 def _long(shown: view.View, width: int) -> Iterator[RenderableType]:
@@ -99,19 +121,19 @@ def _grid(*widths: int) -> Table:
     return table
 
 
-def _finding(item: view.Item, width: int, *, explain: bool) -> Iterator[RenderableType]:
+def _finding(item: Item, width: int, *, explain: bool) -> Iterator[RenderableType]:
     yield Text()
     head = Text(f"{item.number}. ", style="bold")
-    head.append(plain(item.title), style=STYLE[item.verdict])
-    head.append(f"  {item.rule} ({item.condition})", style="dim")
-    yield head
+    yield head.append(plain(item.title), style=STYLE[item.verdict])
+    named = f"{item.rule} ({item.condition}): {item.strength}, {item.sure}, {item.proof_kind}"
+    yield Padding(Text(plain(named), style="dim"), (0, 0, 0, 3))
     body = list(_body(item, width, explain))
     yield Padding(Group(*body), (0, 0, 0, 3))
 
 
-def _body(item: view.Item, width: int, explain: bool) -> Iterator[RenderableType]:
+def _body(item: Item, width: int, explain: bool) -> Iterator[RenderableType]:
     yield Text(plain(item.message))
-    for spot in (item.spot, *(item.related if explain else item.related[:2])):
+    for spot in (item.spot, *(item.related if explain else item.related[:1])):
         yield from _spot(spot, width)
     said = [("evidence", item.proof), ("reached", item.reach), ("see it again", item.rerun)]
     if item.first_of_rule:
@@ -129,9 +151,10 @@ def _ruling(text: str, on: str | None, url: str) -> str:
     return " ".join(part for part in (text, f"({on})" if on else "", url) if part)
 
 
-def _spot(spot: view.Spot, width: int) -> Iterator[Text]:
-    caption = f"  {plain(spot.caption)}" if spot.caption else ""
-    yield Text(f"--> {plain(spot.where)}{caption}", style="cyan", overflow="fold")
+def _spot(spot: Spot, width: int) -> Iterator[Text]:
+    scope = f" in {plain(spot.scope)}" if spot.scope else ""
+    caption = f": {plain(spot.caption)}" if spot.caption else ""
+    yield Text(f"--> {plain(spot.where)}{scope}{caption}", style="cyan", overflow="fold")
     digits = max((len(str(x.number)) for x in spot.lines if x.number), default=1)
     for line in spot.lines[:6]:
         yield from _line(line, digits, width - digits - 6)

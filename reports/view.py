@@ -6,16 +6,11 @@ format; they neither sort nor word.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from reports import claims, words
-from reports.excerpt import Line, excerpt_lines
-from reports.shape_v1 import Audit, Finding, Fix, Place, RuleResult, Ruling, Run
-
-REPOSITORY = "https://github.com/openai/parameter-golf"
+from reports.items import Item, items, ordered
+from reports.shape_v1 import Audit, RuleResult, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,52 +22,6 @@ class ConditionLine:
     protects: str
     verdict: str
     sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A place with its caption and excerpt.
-
-    ``where`` is ``path:line`` or ``layer:line`` relative to the record folder; ``url`` points to the
-    line on GitHub where the audit is of a commit and the line is not inside a packed layer.
-    """
-
-    where: str
-    url: str
-    path: str
-    line: int
-    layer: str | None
-    caption: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One finding, worded. ``number`` counts from 1, worst first."""
-
-    number: int
-    rule: str
-    title: str
-    condition: str
-    verdict: str
-    strength: str
-    sure: str
-    message: str
-    spot: Spot
-    related: tuple[Spot, ...]
-    proof: str
-    proof_kind: str
-    facts: tuple[tuple[str, str], ...]
-    reach: str
-    statement: str
-    remedy: str
-    limits: str
-    standing: str
-    rulings: tuple[Ruling, ...]
-    fingerprint: str
-    rerun: str
-    first_of_rule: bool
-    fix: Fix | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,26 +74,26 @@ class View:
 def build(audit: Audit) -> View:
     """Word and order one audit."""
     rules = sorted(audit.rules, key=_rule_key)
-    pairs = sorted(((r, f) for r in rules for f in r.findings), key=_finding_key)
-    items = tuple(_items([p for p in pairs if p[1].strength != "remark"], audit))
+    pairs = ordered(rules)
+    found = tuple(items([p for p in pairs if p[1].strength != "remark"], audit))
     cleared = [(r, f) for r in rules for f in r.cleared]
     return View(
         title=_title(audit),
         verdict=audit.verdict,
         label=words.VERDICT_LABEL[audit.verdict],
-        headline=words.HEADLINE[audit.verdict],
-        because=_because(audit, items),
+        headline=words.headline(audit.verdict, {r.condition for r in rules if r.verdict == "FAIL"}),
+        because=_because(audit, found),
         subject=tuple(_subject(audit)),
         checked=tuple(_checked(audit)),
         conditions=tuple(_conditions(rules)),
-        items=items,
-        remarks=tuple(_items([p for p in pairs if p[1].strength == "remark"], audit)),
-        cleared=tuple(_items(cleared, audit)),
+        items=found,
+        remarks=tuple(items([p for p in pairs if p[1].strength == "remark"], audit)),
+        cleared=tuple(items(cleared, audit)),
         rules=tuple(_rule_line(r) for r in rules),
         experiments=tuple(_experiments(audit)),
         claims=claims.table(audit.claims),
         would_change=tuple(_would_change(audit, rules)),
-        not_checked=tuple(dict.fromkeys(audit.not_checked)),
+        not_checked=tuple(_not_checked(audit)),
         caveats=tuple(_caveats(audit)),
         provenance=tuple(_provenance(audit)),
         command=words.repeatable(audit.command),
@@ -159,31 +108,29 @@ def _rule_key(rule: RuleResult) -> tuple[int, int, str]:
     )
 
 
-def _finding_key(pair: tuple[RuleResult, Finding]) -> tuple[int, int, int, int, float, str, int]:
-    rule, finding = pair
-    return (
-        words.rank(rule.verdict, words.VERDICT_ORDER),
-        words.rank(finding.strength, words.STRENGTH_ORDER),
-        words.condition_rank(rule.condition),
-        words.rank(rule.authority, words.AUTHORITY_ORDER),
-        -finding.confidence,
-        finding.path,
-        finding.line,
-    )
-
-
 def _title(audit: Audit) -> str:
     folder = (audit.folder or audit.label or "submission").rsplit("/", 1)[-1]
     name = f"#{audit.pr}" if audit.pr is not None else folder
     return f"{name} at {audit.head[:9]}" if audit.head else name
 
 
-def _because(audit: Audit, items: tuple[Item, ...]) -> str:
-    counting = [i for i in items if i.verdict == audit.verdict]
+def _because(audit: Audit, found: tuple[Item, ...]) -> str:
+    counting = [i for i in found if i.verdict == audit.verdict]
     if audit.verdict in {"FAIL", "REVIEW"} and counting:
         rules = list(dict.fromkeys(i.rule for i in counting))
         return f"{words.count(len(counting), 'finding')} under {words.listed(rules)}"
     return audit.reason
+
+
+def _not_checked(audit: Audit) -> list[str]:
+    """What stays open; rules that share a reason share a line."""
+    slugs = {r.rule for r in audit.rules}
+    by_reason: dict[str, list[str]] = {}
+    for line in dict.fromkeys(audit.not_checked):
+        slug, separator, reason = line.partition(": ")
+        known = bool(separator) and slug in slugs
+        by_reason.setdefault(reason if known else line, []).extend([slug] if known else [])
+    return [f"{words.listed(rules)}: {reason}" if rules else reason for reason, rules in by_reason.items()]
 
 
 def _subject(audit: Audit) -> list[tuple[str, str]]:
@@ -191,10 +138,14 @@ def _subject(audit: Audit) -> list[tuple[str, str]]:
         ("Pull request", f"#{audit.pr}" if audit.pr is not None else ""),
         ("Commit", audit.head or ""),
         ("Record folder", audit.folder or "none"),
-        ("Script", audit.script.path if audit.script else "none"),
+        ("Script", _inside(audit.script.path, audit.folder) if audit.script else "none"),
         ("Submitted", (audit.submitted_on or "")[:10]),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _inside(path: str, folder: str | None) -> str:
+    return path.removeprefix(f"{folder}/") if folder else path
 
 
 def _checked(audit: Audit) -> list[str]:
@@ -248,73 +199,6 @@ def _sentence(by_verdict: dict[str, list[str]]) -> str:
     return "; ".join(p for p in parts if p)
 
 
-def _items(pairs: list[tuple[RuleResult, Finding]], audit: Audit) -> Iterator[Item]:
-    seen: set[str] = set()
-    for number, (rule, finding) in enumerate(pairs, 1):
-        yield _item(number, rule, finding, audit, rule.rule not in seen)
-        seen.add(rule.rule)
-
-
-def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, first: bool) -> Item:
-    return Item(
-        number=number,
-        rule=rule.rule,
-        title=rule.title or rule.rule,
-        condition=words.condition_short(rule.condition),
-        verdict=rule.verdict,
-        strength=words.STRENGTH.get(finding.strength, finding.strength),
-        sure=words.sureness(finding.confidence),
-        message=finding.message,
-        spot=_spot(finding, audit),
-        related=tuple(_spot(p, audit) for p in finding.related),
-        proof=finding.evidence.summary.removeprefix(finding.message).strip(),
-        proof_kind=words.EVIDENCE.get(finding.evidence.kind, finding.evidence.kind),
-        facts=tuple(claims.facts(finding.evidence.data)),
-        reach=finding.reach,
-        statement=rule.statement,
-        remedy=rule.remedy,
-        limits=rule.limits,
-        standing=rule.standing,
-        rulings=tuple(sorted(rule.rulings, key=_ruling_key)),
-        fingerprint=finding.fingerprint,
-        rerun=_rerun(finding, audit),
-        first_of_rule=first,
-        fix=finding.fix,
-    )
-
-
-def _ruling_key(ruling: Ruling) -> tuple[int, bool, str]:
-    authority = words.rank(ruling.authority, words.AUTHORITY_ORDER)
-    return authority, ruling.second_hand, ruling.on or "9999"
-
-
-def _rerun(finding: Finding, audit: Audit) -> str:
-    replay = finding.evidence.data.get("replay")
-    known = isinstance(replay, str) and re.fullmatch(r"[\w.:-]+", replay)
-    command = words.repeatable(audit.command)
-    return f"{command} --replay {replay}" if command and known else ""
-
-
-def _spot(place: Finding | Place, audit: Audit) -> Spot:
-    name = (place.layer or place.path).removeprefix(f"{audit.folder}/")
-    return Spot(
-        where=f"{name}:{place.line}" if place.line else name,
-        url=_permalink(place, audit),
-        path=place.path,
-        line=place.line,
-        layer=place.layer,
-        caption=place.caption,
-        lines=excerpt_lines(place),
-    )
-
-
-def _permalink(place: Finding | Place, audit: Audit) -> str:
-    packed = place.layer is not None and place.layer != place.path
-    if packed or not place.line or not re.fullmatch(r"[0-9a-f]{40}", audit.head or ""):
-        return ""
-    return f"{REPOSITORY}/blob/{audit.head}/{quote(place.path)}#L{place.line}"
-
-
 def _rule_line(rule: RuleResult) -> RuleLine:
     said = rule.reason or (f"looked at {rule.looked_at}" if rule.looked_at else "")
     how = " and ".join(words.KIND.get(k, k) for k in rule.kinds)
@@ -337,13 +221,32 @@ def _experiments(audit: Audit) -> list[ExperimentLine]:
 
 
 def _would_change(audit: Audit, rules: list[RuleResult]) -> list[str]:
-    said = [f"{r.rule}: {r.remedy}" for r in rules if r.verdict == "FAIL" and r.remedy]
-    said += [_what_settles(r, audit.run) for r in rules if r.verdict == "REVIEW"]
+    """What is fair to say to somebody who wants another verdict; remedies stand with the findings."""
+    failed = [r for r in rules if r.verdict == "FAIL"]
+    said = [_what_clears(failed)] if failed else []
+    said += list(dict.fromkeys(_what_settles(r, audit.run) for r in rules if r.verdict == "REVIEW"))
     if audit.verdict == "INCONCLUSIVE":
         said.append(f"The verdict would be decided once this is resolved: {audit.reason}.")
     if audit.verdict == "PASS" and audit.run.outcome != "completed":
         said.append("An instrumented run could still find a counterexample; this audit only read the code.")
     return said
+
+
+_SHOWN_WRONG = {
+    "counterexample": "for a counterexample, that the run here charged otherwise than the reported "
+    "evaluation does",
+    "measurement": "for a measurement, that the run here measured something other than the reported score",
+    "static": "for a finding read in the code, that the reported run had settings under which these lines do "
+    "not run or do something else (its log or its command would show them)",
+    "document": "for a finding read in documents, the log or file that it overlooked",
+}
+
+
+def _what_clears(failed: list[RuleResult]) -> str:
+    kinds = {f.evidence.kind for r in failed for f in r.findings if f.strength == "convicts"}
+    shown = "; ".join(_SHOWN_WRONG[k] for k in words.EVIDENCE_ORDER if k in kinds)
+    remedied = f"The remedies above, for {words.listed([r.rule for r in failed])}"
+    return f"{remedied}. Or, if a finding is wrong, showing so: {shown}." if shown else f"{remedied}."
 
 
 def _what_settles(rule: RuleResult, run: Run) -> str:

@@ -25,6 +25,7 @@ CONDITIONS: dict[str, tuple[str, str, str]] = {
 
 VERDICT_ORDER = ("FAIL", "ERROR", "REVIEW", "INCONCLUSIVE", "PASS", "NOT_APPLICABLE")
 STRENGTH_ORDER = ("convicts", "suspect", "remark")
+EVIDENCE_ORDER = ("counterexample", "measurement", "static", "document")
 AUTHORITY_ORDER = ("organizer", "author", "community")
 
 HEADLINE = {
@@ -35,6 +36,12 @@ HEADLINE = {
     "ERROR": "The auditor failed on this submission; that is our fault, not the author's",
     "NOT_APPLICABLE": "There is no score here to judge",
 }
+
+# A FAIL that leaves the number itself alone must not sound as if it did not.
+FAIL_OF_LIMITS = "This submission breaks a limit of the challenge"
+FAIL_OF_FORM = "This submission is not in order yet"
+LIMITS = frozenset({"SIZE", "TIME"})
+FORM = frozenset({"STATS", "REPRO", "FORMAT"})
 
 VERDICT_LABEL = {
     "FAIL": "fail",
@@ -102,6 +109,13 @@ CAVEAT = (
     "This is an automatic audit. It accuses code, not people; a finding can be wrong, and each one "
     "names what would show it."
 )
+
+
+def headline(verdict: str, failed: set[str]) -> str:
+    """The verdict in one sentence; ``failed`` are the conditions (JSON names) that are violated."""
+    if verdict != "FAIL" or not failed or failed - LIMITS - FORM:
+        return HEADLINE[verdict]
+    return FAIL_OF_LIMITS if failed & LIMITS else FAIL_OF_FORM
 
 
 def condition_short(condition: str) -> str:

@@ -1,5 +1,6 @@
 """The rulebook is complete: every rule has a checker, cases of both kinds and a page; no orphans."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def test_every_folder_of_cases_belongs_to_a_rule():
 def test_every_ruling_can_be_looked_up(slug):
     for ruling in RULES[slug].rulings:
         assert ruling.url.startswith("https://github.com/openai/parameter-golf")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_ruling_reads_alone(slug):
+    """Reports show some rulings of a rule without the others and in another order."""
+    for ruling in RULES[slug].rulings:
+        assert not re.match(r"The same\b|Closed\.|Excluded\b|Resubmission\b|Took\b", ruling.text)
 
 
 def book(tmp_path, text, name="some-rule"):

@@ -71,6 +71,15 @@ class Charges:
         """Everything the charges are computed from, up to the model and the contents of tables."""
         return self.tracer.trace(self.roots, self._ends)
 
+    def charged_with(self, node: ast.AST) -> ast.AST | None:
+        """The statement whose charge a node flows into, or the mixture, where no charge shows it."""
+        charging = [(event.node, _added(event.node)) for event in self.events]
+        for place, added in [*charging, *((m, [m]) for m in self.mixtures)]:
+            trace = self.tracer.trace([At(value) for value in added], self._ends)
+            if any(at.node is node for at in trace):
+                return place
+        return None
+
     @cached_property
     def with_tests(self) -> Trace:
         """The same, with the undecided tests that choose between values."""

@@ -45,10 +45,10 @@ def place(event: Event, caption: str) -> Location:
 
 
 def way(event: Event) -> list[Location]:
-    """The calls that led to an event, outermost first."""
-    return [
-        locate(module, node, "called here") for module, node in event.calls[-3:] if hasattr(node, "lineno")
-    ]
+    """The calls that led to an event, outermost first; that the script calls its ``main`` goes unsaid."""
+    calls = [(module, node) for module, node in event.calls[-3:] if hasattr(node, "lineno")]
+    places = [locate(module, node, "called here") for module, node in calls]
+    return [p for p in places if p.scope]
 
 
 def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, message: str) -> Finding:

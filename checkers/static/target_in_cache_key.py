@@ -75,8 +75,8 @@ def _is_vocabulary(charges: Charges, node: ast.AST) -> bool:
 
 def _finding(subject: Subject, read: Lookup) -> Finding:
     facts = subject.facts
-    charged = charges_of(subject).events
-    related = [facts.place(charged[0].node, "charged here")] if charged else []
+    charged = charges_of(subject).charged_with(read.at.node)
+    related = [facts.place(charged, "charged here")] if charged else []
     message = (
         "A table is read at a key that mixes the token being scored with its context, and what is found "
         "there enters the charged probability."

@@ -12,7 +12,7 @@ from pygments.lexers.special import TextLexer
 from pygments.token import STANDARD_TYPES, _TokenType
 
 from reports.excerpt import Line
-from reports.view import Spot
+from reports.items import Spot
 
 _KEPT = frozenset("kscm")  # keywords, strings, comments, numbers; the rest stays plain
 

@@ -1,9 +1,11 @@
 """Which printed line is taken for the claimed number."""
 
 import re
+from dataclasses import dataclass
 
 import pytest
 
+from checkers.static import _headline
 from checkers.static._headline import _literal
 
 
@@ -17,3 +19,14 @@ def test_numbers_that_stand_alone_may_differ(printed, logged):
 
 def test_numbers_in_names_may_not():
     assert not re.search(_literal("final_int8_exact"), "final_int6_exact")
+
+
+@dataclass
+class Logged:
+    bpb: float
+
+
+@pytest.mark.parametrize(("claimed", "said"), [(0.3712, "the claimed number stands"), (0.2231, "nearest")])
+def test_a_line_with_another_number_is_not_said_to_have_the_claimed_one(monkeypatch, claimed, said):
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [claimed])
+    assert said in _headline._found(None, [Logged(0.3711)])

@@ -2,6 +2,8 @@
 
 import pytest
 
+from checkers.static import target_in_cache_key
+from checkers.static._charges import charges_of
 from tests.checkers.static_cases import CASES, found, marked, subject
 
 RULES = (
@@ -25,6 +27,30 @@ STATIC = [p for p in FILES if p.suffix == ".py" or (p / "train_gpt.py").exists()
 @pytest.mark.parametrize("case", STATIC, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_a_case_has_the_findings_on_its_lines(case, tmp_path):
     assert found(subject(case, tmp_path), RULES) == marked(case, "expect")
+
+
+def test_the_charge_beside_a_cache_is_the_one_that_reads_it(tmp_path):
+    """A script charges validation losses in several places; the first is not the one that is meant."""
+    source = (CASES / "target-in-cache-key" / "violates_xor_of_context_and_target.py").read_text()
+    plain = """
+def plain_loss(model, tokens):
+    plain_total = 0.0
+    for start in range(0, len(tokens) - SEQ - 1, SEQ):
+        x, y = tokens[start : start + SEQ], tokens[start + 1 : start + SEQ + 1]
+        with torch.no_grad():
+            plain_total += F.cross_entropy(model(x), y, reduction="sum").item()
+    return plain_total
+"""
+    changed = source.replace("\ndef evaluate(", f"{plain}\n\ndef evaluate(", 1)
+    changed = changed.replace(
+        "    loss = ", '    print("plain val_loss:", plain_loss(Model(), tokens))\n    loss = '
+    )
+    path = tmp_path / "train_gpt.py"
+    path.write_text(changed)
+    made = subject(path, tmp_path)
+    assert made.facts.place(charges_of(made).events[0].node).scope == "plain_loss"
+    (place,) = target_in_cache_key.check(made).findings[0].related
+    assert place.scope == "evaluate"
 
 
 @pytest.mark.parametrize("slug", [*RULES, "missing-space-token"])

@@ -33,7 +33,9 @@ def test_conditions_stand_in_their_own_order_and_tell_the_worst():
 
 def test_a_failing_rule_says_what_would_change_the_verdict():
     shown = view.build(sample("fail_run"))
-    assert any(line.startswith("score-after-update: ") for line in shown.would_change)
+    failed = [r.rule for r in sample("fail_run").rules if r.verdict == "FAIL"]
+    assert all(rule in shown.would_change[0] for rule in failed)
+    assert "for a counterexample" in shown.would_change[0]
 
 
 def test_a_pass_without_a_run_says_that_nothing_was_run():
@@ -70,7 +72,56 @@ def test_only_a_replay_repeats_a_single_finding():
 def test_evidence_does_not_repeat_the_message():
     audit = with_text("The key holds the target.")
     (item,) = view.build(audit).items
-    assert (item.message, item.proof) == ("The key holds the target.", ".")
+    assert (item.message, item.proof) == ("The key holds the target.", "")
+
+
+def test_a_counterexample_is_told_before_what_was_read():
+    audit = sample("fail_run")
+    rule = next(r for r in audit.rules if len(r.findings) > 1)
+    read, run = (
+        replace(f, strength="convicts", confidence=c, evidence=replace(f.evidence, kind=k))
+        for f, c, k in zip(rule.findings[:2], (0.99, 0.7), ("static", "counterexample"), strict=True)
+    )
+    changed = replace(audit, rules=(replace(rule, findings=(read, run)),))
+    shown = view.build(changed).items
+    assert [i.proof_kind for i in shown] == ["shown by a counterexample", "read in the code"]
+
+
+def test_findings_of_a_rule_stand_together_and_repeats_are_brief():
+    audit = sample("fail_run")
+    shown = view.build(audit).items
+    slugs = [i.rule for i in shown]
+    assert [s for n, s in enumerate(slugs) if s not in slugs[:n]] == list(dict.fromkeys(slugs))
+    doubled = replace(audit, rules=tuple(replace(r, findings=r.findings * 2) for r in audit.rules))
+    items = view.build(doubled).items
+    starts = [n for n, i in enumerate(items) if i.first_of_rule]
+    assert len({i.rule for i in items}) == len(starts)
+    assert sum(i.brief for i in items) >= len(shown)
+
+
+def test_a_limit_or_a_form_is_no_accusation_of_the_score():
+    assert words.headline("FAIL", {"C1_causality", "SIZE"}) == words.HEADLINE["FAIL"]
+    assert words.headline("FAIL", {"SIZE", "FORMAT"}) == words.FAIL_OF_LIMITS
+    assert words.headline("FAIL", {"FORMAT", "STATS"}) == words.FAIL_OF_FORM
+    assert words.headline("FAIL", set()) == words.HEADLINE["FAIL"]
+
+
+def test_rules_that_share_a_reason_share_a_line():
+    audit = sample("fail_run")
+    first, second = (r.rule for r in audit.rules[:2])
+    lines = (f"{first}: no run", f"{second}: no run", "The code was read.", "a: b")
+    shown = view.build(replace(audit, not_checked=lines))
+    assert shown.not_checked == (f"{first} and {second}: no run", "The code was read.", "a: b")
+
+
+def test_the_lead_stands_before_the_excerpt_and_has_no_caret():
+    place = Place(path="a.py", line=9, column=5, lead="  a = 1\n    b = 2", excerpt="    b.step()")
+    lines = excerpt.excerpt_lines(place)
+    assert [(x.number, x.text, x.caret) for x in lines] == [
+        (7, "a = 1", -1),
+        (8, "  b = 2", -1),
+        (9, "  b.step()", 2),
+    ]
 
 
 def test_remarks_stand_apart():

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,6 +86,7 @@ class Attempt:
     steps: int = STEPS
     alone: bool = False  # started by python itself and not by a launcher of ranks
     without: tuple[str, ...] = ()  # claimed settings that are left out
+    own: tuple[str, ...] = ()  # single settings that keep their size
 
 
 def run(
@@ -124,26 +125,29 @@ class _Session:
         self.claimed = claimed_environment(logs, self.knobs)
         self.notes: list[str] = []
         self._failures: list[str | None] = []
+        self._lowered: tuple[str, ...] = ()  # settings that the last attempt made small
         self.began = time.monotonic()
 
     def climb(self) -> RunRecord:
         """Try the rungs in order; keep the first that completes, else the first failure."""
         first: RunRecord | None = None
         tried: list[Attempt] = []
-        rung: Attempt | None = Attempt(
-            self._first_profile(), bf16=self.options.bf16, steps=self.options.steps
-        )
+        rung: Attempt | None = self._first()
         while rung is not None and (not tried or time.monotonic() < self.deadline - 15):
             tried.append(rung)
             record, ending = self._attempt(rung)
             if record.outcome is Outcome.COMPLETED:
                 return record
             self._failures.append(ending.blocker)
-            self.notes.append(f"{rung.profile}, own sizes {list(rung.keep)}: {ending.blocker}")
+            self.notes.append(f"{rung.profile}, own sizes {[*rung.keep, *rung.own]}: {ending.blocker}")
             first = first or record
             rung = self._next(rung, ending, tried)
         assert first is not None
         return replace(first, notes=tuple(self.notes), seconds=time.monotonic() - self.began)
+
+    def _first(self) -> Attempt:
+        keep = ("progress",) if shrink.divides_by_progress(self.layers) else ()
+        return Attempt(self._first_profile(), keep, self.options.bf16, self.options.steps)
 
     def _first_profile(self) -> str:
         return "as_claimed" if self.options.profile == "as_claimed" and self.claimed else "default"
@@ -152,39 +156,47 @@ class _Session:
         """What to change after a failure: sizes first, then the precision, then the profile.
 
         A failure that another rung has met before, or a name that is nowhere defined, is not the sizes'
-        fault: only the profile is left, and starting without a launcher of ranks.
+        fault: only the profile is left, and starting without a launcher of ranks. What a rung left out
+        or kept for an earlier failure stays so in those after it.
         """
-        same = self._failures.count(ending.blocker) > 1 or str(ending.blocker).startswith("NameError")
+        blocker = ending.blocker or ""
+        same = self._failures.count(ending.blocker) > 1 or blocker.startswith("NameError")
+        default = replace(last, profile="default", keep=tried[0].keep, without=())
         if ending.outcome is Outcome.TIMEOUT:
             ladder = []
-        elif ending.silent:
-            ladder = [
-                Attempt(last.profile, ("progress",)),
-                Attempt("default"),
-                Attempt("default", ("progress",)),
-            ]
-        elif _RANKS.search(ending.blocker or "") and not last.alone:
-            ladder = [replace(last, alone=True), Attempt("default")]
-        elif named := self._named(ending.blocker or "", last):
-            ladder = [replace(last, without=named), Attempt("default")]
+        elif ending.silent or (blocker.startswith("ZeroDivisionError") and "progress" not in last.keep):
+            ladder = [_keeping(last, "progress"), default, _keeping(default, "progress")]
+        elif _RANKS.search(blocker) and not last.alone:
+            ladder = [replace(last, alone=True), default]
+        elif named := self._named(blocker, last):
+            ladder = [named, default]
         elif ending.outcome is Outcome.BLOCKED or same:
-            first = replace(tried[0], alone=True)
-            ladder = [Attempt("default"), *([first, Attempt("default", alone=True)] if same else [])]
+            alone = [replace(tried[0], alone=True), replace(default, alone=True)]
+            ladder = [default, *(alone if same else [])]
         else:
             ladder = [
-                Attempt(last.profile, ("model",), last.bf16),
-                Attempt(last.profile, ("model", "eval"), last.bf16),
-                Attempt("default"),
-                Attempt("default", ("model",)),
-                Attempt(last.profile, (), "native"),
+                _keeping(last, "model"),
+                _keeping(last, "model", "eval"),
+                default,
+                _keeping(default, "model"),
+                replace(last, keep=(), bf16="native"),
             ]
         return next((rung for rung in ladder if rung not in tried and self._differs(rung)), None)
 
-    def _named(self, blocker: str, last: Attempt) -> tuple[str, ...]:
-        """Claimed settings that a failure names: they may contradict the small sizes."""
+    def _named(self, blocker: str, last: Attempt) -> Attempt | None:
+        """Settings that a failure names: lowered ones keep their size, claimed ones are left out."""
+
+        def mentioned(names: Iterable[str]) -> tuple[str, ...]:
+            words = {n: n.rpartition(".")[2].lstrip("-").replace("-", "_") for n in names}
+            telling = {n: w for n, w in words.items() if "_" in w.strip("_")}
+            return tuple(n for n, w in telling.items() if re.search(rf"\b{w}\b", blocker, re.IGNORECASE))
+
+        if lowered := mentioned(set(self._lowered) - set(last.own)):
+            return replace(last, own=tuple(sorted({*last.own, *lowered})))
         if last.profile != "as_claimed" or last.without:
-            return ()
-        return tuple(name for name in self.claimed if re.search(rf"\b{name}\b", blocker))
+            return None
+        named = mentioned(self.claimed)
+        return replace(last, without=named) if named else None
 
     def _differs(self, rung: Attempt) -> bool:
         """Without claimed settings the two profiles are one."""
@@ -193,7 +205,8 @@ class _Session:
     def _attempt(self, rung: Attempt) -> tuple[RunRecord, outcome.Ending]:
         claimed = self.claimed if rung.profile == "as_claimed" else {}
         claimed = {k: v for k, v in claimed.items() if k not in rung.without}
-        shrunk = shrink.shrink(self.knobs, claimed, rung.keep)
+        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own)
+        self._lowered = tuple(shrunk.changed)
         wanted = needs.find(self.submission, self.layers, self.knobs, shrunk.env, self.options.val)
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:
@@ -278,6 +291,10 @@ class _Session:
             notes=(*self.notes, *ending.lines[-6:]),
             seconds=time.monotonic() - self.began,
         )
+
+
+def _keeping(rung: Attempt, *groups: str) -> Attempt:
+    return replace(rung, keep=tuple(sorted({*rung.keep, *groups})))
 
 
 def _positive(value: Any, otherwise: float) -> float:

@@ -69,6 +69,19 @@ def _load_rules() -> tuple[Rule, ...]:
 RULES = _load_rules()
 """What is made small, and how small; the first rule whose pattern matches counts."""
 
+_DIVISION = re.compile(r"%\s*(?:\w+\.)*(?:val_loss|val|eval)_every\b", re.IGNORECASE)
+
+
+def divides_by_progress(layers: Iterable[Layer]) -> bool:
+    """Whether a step is taken modulo an interval of validation that is not first asked to be positive."""
+    for layer in layers:
+        lines = layer.text.splitlines() if layer.language == "python" else []
+        for before, line in zip(["", *lines], lines, strict=False):
+            if _DIVISION.search(line) and ">" not in before + line:
+                return True
+    return False
+
+
 GROUPS = ("time", "progress", "data", "model", "eval", "quant")
 """A retry may keep the script's own sizes of some of them."""
 
@@ -230,15 +243,18 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def shrink(knobs: Iterable[Knob], claimed: Mapping[str, str], keep: Iterable[str] = ()) -> Shrunk:
+def shrink(
+    knobs: Iterable[Knob], claimed: Mapping[str, str], keep: Iterable[str] = (), own: Iterable[str] = ()
+) -> Shrunk:
     """Set every knob that tells a size to at most its cap.
 
     Args:
         knobs: the script's knobs.
         claimed: environment of the run the submission claims; sizes in it are lowered too.
         keep: groups of ``GROUPS`` left at their own size.
+        own: names of single knobs left so.
     """
-    kept, result = set(keep), Shrunk()
+    kept, named, result = set(keep), set(own), Shrunk()
     result.env.update(claimed)
     for knob in knobs:
         rule = (
@@ -246,7 +262,7 @@ def shrink(knobs: Iterable[Knob], claimed: Mapping[str, str], keep: Iterable[str
             if knob.via is Via.LITERAL
             else next((r for r in RULES if r.pattern.match(knob.topic)), None)
         )
-        if rule is None or rule.group in kept:
+        if rule is None or rule.group in kept or knob.name in named:
             continue
         current = _number(claimed.get(knob.name, knob.default))
         rule = _LENGTH if knob.via is Via.LITERAL and knob.topic.endswith("LEN") else rule

@@ -73,6 +73,7 @@ def _stand_in() -> None:
     dynamo = module("torch._dynamo", **_dynamo_functions(), config=Settings(), utils=Anything())
     lenient(module("torch._dynamo.config"))
     dynamo.config = Settings()  # type: ignore[attr-defined]
+    lenient(module("torch._inductor", config=lenient(module("torch._inductor.config"))))
     module("torch._dynamo.eval_frame", OptimizedModule=type("OptimizedModule", (torch.nn.Module,), {}))
 
 

@@ -38,6 +38,8 @@ def install() -> None:
             module(name, tqdm=_iterate, trange=lambda *a, **k: range(*a))
     if absent("wandb"):
         lenient(module("wandb", init=Anything, config=Anything(), run=None))
+    if absent("tensorboard"):
+        module("torch.utils.tensorboard", SummaryWriter=Anything)
     if absent("dotenv"):
         module("dotenv", load_dotenv=lambda *a, **k: False)
     if absent("huggingface_hub"):

@@ -137,10 +137,15 @@ def test_no_sandbox_no_run(tmp_path, monkeypatch):
     assert "--no-sandbox" in record.blocker
 
 
-def next_rung(tmp_path, blocker, claimed=None, last=None):
+def session_of(tmp_path, claimed=None):
     entry = submission(tmp_path, SCRIPT)
     session = runner._Session(entry, layers(entry), None, runner.RunOptions(), sandbox.Sandbox(), 0.0)
     session.claimed = claimed or {}
+    return session
+
+
+def next_rung(tmp_path, blocker, claimed=None, last=None):
+    session = session_of(tmp_path, claimed)
     last = last or runner.Attempt("as_claimed" if claimed else "default")
     return session._next(last, Ending(Outcome.CRASHED, blocker, {}, ()), [last])
 
@@ -149,6 +154,28 @@ def test_a_claimed_setting_that_the_failure_names_is_left_out_next(tmp_path):
     claimed = {"TRAIN_SEQ_SCHEDULE": "1024,8192", "SEED": "1"}
     rung = next_rung(tmp_path, "ValueError: 128 must match TRAIN_SEQ_SCHEDULE (8192)", claimed)
     assert rung.without == ("TRAIN_SEQ_SCHEDULE",)
+
+
+def test_a_lowered_setting_that_the_failure_names_keeps_its_size_next(tmp_path):
+    blocker = "ValueError: VAL_BATCH_SIZE must hold a window; got VAL_BATCH_SIZE=2048, train_seq_len=128"
+    claimed = {"SEED_LIST": "1"}
+    session = session_of(tmp_path, claimed)
+    session._lowered = ("VAL_BATCH_SIZE", "--model-dim", "TRAIN_SEQ_LEN")
+    first = runner.Attempt("as_claimed", without=("OTHER",))
+    rung = session._next(first, Ending(Outcome.CRASHED, blocker, {}, ()), [first])
+    assert (rung.own, rung.without) == (("TRAIN_SEQ_LEN", "VAL_BATCH_SIZE"), ("OTHER",))
+    assert session._next(rung, Ending(Outcome.CRASHED, blocker, {}, ()), [first, rung]).own == rung.own
+
+
+def test_a_step_that_is_never_reported_may_not_divide(tmp_path):
+    rung = next_rung(tmp_path, "ZeroDivisionError: integer modulo by zero at train_gpt.py:9")
+    assert rung.keep == ("progress",)
+
+
+def test_what_one_failure_left_out_stays_out_after_another(tmp_path):
+    left = runner.Attempt("as_claimed", without=("TRAIN_SEQ_SCHEDULE",), steps=7)
+    rung = next_rung(tmp_path, "RuntimeError: shapes do not fit", {"TRAIN_SEQ_SCHEDULE": "1"}, left)
+    assert (rung.keep, rung.without, rung.steps) == (("model",), ("TRAIN_SEQ_SCHEDULE",), 7)
 
 
 def test_an_undefined_name_is_not_tried_at_other_sizes(tmp_path):

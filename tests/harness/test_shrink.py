@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from harness.facade.sources import SetConstants
-from harness.shrink import Via, discover, literal, shrink
+from harness.shrink import Via, discover, divides_by_progress, literal, shrink
 from harness.unpack import Layer
 
 SCRIPT = """
@@ -71,6 +71,25 @@ def test_sizes_are_lowered_and_recorded_and_the_rest_is_left_alone(knobs):
 
 def test_the_width_fits_the_heads(knobs):
     assert shrink(knobs.values(), {}).constants["Hyperparameters.model_dim"] == 192
+
+
+@pytest.mark.parametrize(
+    ("line", "divides"),
+    [
+        ("if step % args.val_loss_every == 0 or last:", True),
+        ("if args.val_loss_every > 0 and step % args.val_loss_every == 0:", False),
+        ("x = (VAL_EVERY > 0\n     and step % VAL_EVERY == 0)", False),
+        ("if step % args.save_every == 0:", False),
+    ],
+)
+def test_an_interval_that_divides_unasked_is_seen(line, divides):
+    assert divides_by_progress(layers(line)) is divides
+
+
+def test_single_knobs_can_be_kept(knobs):
+    kept = shrink(knobs.values(), {}, own=("ITERATIONS",))
+    assert "ITERATIONS" not in kept.changed
+    assert "SEQ_LEN" in kept.changed
 
 
 def test_groups_can_be_kept(knobs):

@@ -165,7 +165,7 @@ class Expressions(Items):
 
     def _conditional(self, node: ast.IfExp) -> Value:
         test = self.eval(node.test)
-        truth = truthy(test)
+        truth = self.forced.get(node.test, truthy(test))
         self.note_way(node.test, truth, flat(test))
         if truth is None:
             return merge(self.eval(node.body), self.eval(node.orelse))

@@ -13,7 +13,7 @@ from checkers.facts import place
 from checkers.facts.events import Did, Event
 from checkers.facts.flow import Flow
 from checkers.facts.machine import Machine, simulate
-from checkers.facts.proof import printed_lines
+from checkers.facts.proof import Printed, printed_lines
 from checkers.facts.settings import Settings, resolve
 from checkers.facts.source import Module, dotted_name, parse
 from checkers.facts.values import UNKNOWN, Value
@@ -198,8 +198,7 @@ def collect(submission: Submission, layers: Iterable[Layer], logs: LogBook) -> F
 
     Equal layers under equal settings give the same facts; the last few are remembered.
     """
-    lines = printed_lines(s.place.excerpt for log in logs.finished for s in log.finals)
-    return _collect(tuple(layers), _Frozen(resolve(submission, logs)), lines)
+    return _collect(tuple(layers), _Frozen(resolve(submission, logs)), printed_lines(logs))
 
 
 class _Frozen:
@@ -218,12 +217,12 @@ class _Frozen:
 
 
 @lru_cache(maxsize=4)
-def _collect(layers: tuple[Layer, ...], frozen: _Frozen, lines: tuple[str, ...]) -> Facts:
+def _collect(layers: tuple[Layer, ...], frozen: _Frozen, printed: Printed) -> Facts:
     texts: set[str] = set()
     modules = []
     for layer in layers:
         modules.append(parse(layer, layer.lowered not in texts))
         texts.add(layer.lowered)
     parsed = tuple(m for m in modules if not m.problem)
-    machine = simulate(parsed, frozen.settings, lines) if parsed else None
+    machine = simulate(parsed, frozen.settings, printed) if parsed else None
     return Facts(tuple(modules), frozen.settings, machine)

@@ -54,6 +54,10 @@ class Heap(Statements):
     def set_attribute(self, base: Value, target: ast.Attribute, value: Value) -> None:
         """Assign ``base.attr``; storage that is assigned whole is written in place."""
         name = target.attr
+        self.named.add(name)
+        if name == "grad":
+            self._set_gradient(flat(value))
+            return
         if (
             name in ("data", "weight", "bias")
             and self._is_storage(base)
@@ -70,6 +74,15 @@ class Heap(Statements):
                 ref.attrs[name] = merge(old, value) if keep else value
             elif isinstance(ref, Cell):
                 ref.state |= flat(value)
+
+    def _set_gradient(self, bits: int) -> None:
+        """``p.grad = value``: the next step goes along it; the parameter itself has not moved."""
+        if not bits & GRAD:
+            return
+        if self.stepped:
+            self.pending, self.stepped = 0, False
+        self.pending |= bits & ~(RAW | GRAD)
+        self.cleared = set()
 
     def _is_storage(self, base: Value) -> bool:
         return any(

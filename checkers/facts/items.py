@@ -8,8 +8,10 @@ from typing import Any
 from checkers.facts.attributes import Attributes
 from checkers.facts.folding import all_items, index_bits, mapping_item, with_bits
 from checkers.facts.values import (
+    LOGP,
     NOTHING,
     RAW,
+    VAL,
     Cell,
     Class,
     Function,
@@ -29,12 +31,19 @@ class Items(Attributes):
     def _subscript(self, node: ast.Subscript) -> Value:
         base = self.eval(node.value)
         index = self.eval(node.slice)
+        if isinstance(node.slice, ast.Tuple) and flat(base) & LOGP and self._picks(node.slice):
+            return self.score(node, flat(base) | index_bits(index), index_bits(index))
         if not base.refs:
             return self._plain_item(base, index, node)
         found: Value | None = None
         for ref in base.refs:
             found = merge(found, self._item(base, ref, index, node))
         return with_bits(found or NOTHING, base.bits & ~RAW)
+
+    def _picks(self, index: ast.Tuple) -> bool:
+        """Whether the last place of an index is a validation token: ``logp[rows, targets]``."""
+        last = self.values.get(index.elts[-1])
+        return last is not None and flat(last) & (VAL | RAW) == VAL | RAW
 
     def _plain_item(self, base: Value, index: Value, node: ast.Subscript) -> Value:
         if base.known and index.known and isinstance(base.const, (str, tuple, bytes)):

@@ -48,6 +48,7 @@ _STRING = frozenset(
         "removesuffix",
     ]
 )
+_MODULE_FLAGS = frozenset({"training", "requires_grad", "bias", "is_cuda", "inplace", "batch_first"})
 _CONVERT: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "abs": abs, "round": round}
 
 
@@ -181,6 +182,8 @@ def _getattr(machine: Any, use: Use) -> Value | None:
         return None
     name = use.args[1].const
     if isinstance(name, str):
+        if len(use.args) > 2 and _never_set(machine, use.args[0], name, use.args[2]):
+            return use.args[2]
         found: Value = machine.attribute(use.args[0], name)
         missing = any(isinstance(r, Instance) and name not in r.attrs for r in use.args[0].refs)
         return merge(found, use.args[2]) if len(use.args) > 2 and missing and not found.refs else found
@@ -191,8 +194,22 @@ def _getattr(machine: Any, use: Use) -> Value | None:
     return whole
 
 
+def _never_set(machine: Any, base: Value, name: str, default: Value) -> bool:
+    """Whether a flag that is off by default has been given to no object at all.
+
+    To no object at all, because a part of a model stands for the model when modules are walked.
+    """
+    if default.const is not False or name in _MODULE_FLAGS or machine.named & {name, None}:
+        return False
+    return bool(base.refs) and all(
+        isinstance(r, Instance) and r.cls and name not in r.attrs and not r.cls.find(name) for r in base.refs
+    )
+
+
 @effect("setattr")
 def _setattr(machine: Any, use: Use) -> Value:
+    if len(use.args) == 3 and not isinstance(use.args[1].const, str):
+        machine.named.add(None)
     if len(use.args) == 3 and isinstance(use.args[1].const, str):
         target = ast.Attribute(value=ast.Name("_"), attr=use.args[1].const, ctx=ast.Store())
         machine.set_attribute(use.args[0], ast.copy_location(target, use.node), use.args[2])

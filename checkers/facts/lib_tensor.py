@@ -180,15 +180,16 @@ def _modules(machine: Any, use: Use) -> Value:
 def _cross_entropy(machine: Any, use: Use) -> Value | None:
     if use.name[0].isupper() and use.receiver is None:
         return None
-    return score(machine, use, machine.inputs(use.args, use.keywords))
+    bits = machine.inputs(use.args, use.keywords)
+    named = {k: v for k, v in use.keywords.items() if k in ("target", "targets", "labels")}
+    told = len(use.args) > 1 or named
+    return score(machine, use, bits, machine.inputs(use.args[1:], named) if told else bits)
 
 
-def score(machine: Any, use: Use, bits: int, targets: int = 0) -> Value:
-    """A log-probability of given targets was taken."""
-    event = machine.emit(Did.SCORE, use.node, bits & ~RAW, name=use.name)
-    bit = machine.event_bit(event)
-    machine.scores |= bit
-    return Value(bits=(bits & ~(RAW | LOGP)) | bit)
+def score(machine: Any, use: Use, bits: int, targets: int) -> Value:
+    """A library call took a log-probability of given targets."""
+    taken: Value = machine.score(use.node, bits, targets, name=use.name)
+    return taken
 
 
 @effect("log_softmax", "softmax", "logsumexp", "Softmax", "LogSoftmax")
@@ -205,7 +206,7 @@ def _gather(machine: Any, use: Use) -> Value | None:
     index = use.keywords.get("index") or (use.everything[-1] if len(use.everything) > 1 else NOTHING)
     bits = flat(whole) | flat(index)
     if flat(whole) & LOGP and flat(index) & VAL:
-        return score(machine, use, bits)
+        return score(machine, use, bits, flat(index))
     return Value(bits=bits & ~RAW)
 
 
@@ -213,7 +214,7 @@ def _gather(machine: Any, use: Use) -> Value | None:
 def _log(machine: Any, use: Use) -> Value | None:
     bits = flat(use.operand(0)) | machine.inputs(use.args, use.keywords)
     if bits & VAL and bits & (machine.learned | machine.scores | LOGP):
-        return score(machine, use, bits)
+        return score(machine, use, bits, bits)
     return None
 
 

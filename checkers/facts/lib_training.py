@@ -30,6 +30,14 @@ def _backward(machine: Any, use: Use) -> Value | None:
     if machine.stepped:
         machine.pending, machine.stepped = 0, False
     machine.pending |= loss & ~RAW
+    machine.cleared = set()
+    return NOTHING
+
+
+@effect("zero_grad")
+def _zero_grad(machine: Any, use: Use) -> Value:
+    """A step of these optimizers moves nothing until the next backward pass."""
+    machine.cleared |= {r.serial for r in (use.receiver or NOTHING).refs if _is_optimizer(r)}
     return NOTHING
 
 
@@ -49,6 +57,8 @@ def _step(machine: Any, use: Use) -> Value | None:
         if targets and not any(_is_optimizer(r) for r in closure_function.refs) and closure_function.refs:
             machine.call(closure_function, [], {}, use.node)
     for target in targets:
+        if target.refs and all(r.serial in machine.cleared for r in target.refs):
+            continue
         parameters = tuple(p for r in target.refs if isinstance(r, Instance) for p in _parameters(r))
         machine.update(use.node, Value(refs=parameters))
     if (
@@ -71,7 +81,6 @@ def _parameters(ref: Instance) -> tuple[Any, ...]:
 
 
 @effect(
-    "zero_grad",
     "manual_seed",
     "barrier",
     "synchronize",

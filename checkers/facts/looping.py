@@ -115,7 +115,7 @@ class Looping(Expressions):
         try:
             self._carry(node, bit)
             self.assign(node.target, spread(item, bit))
-            self.run_block(node.body)
+            self.run_iteration(node.body)
         finally:
             self.loops = loops
 
@@ -147,7 +147,7 @@ class Looping(Expressions):
             try:
                 self._forget(node)
                 self._carry(node, self.iteration_bit(node, number))
-                self.run_block(node.body)
+                self.run_iteration(node.body)
             finally:
                 self.loops = loops
             if not self._worth_repeating(start):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import ast
 import sys
 import traceback
+from dataclasses import replace
 
 from checkers.facts import lib_containers, lib_files, lib_python, lib_tensor, lib_training
 from checkers.facts.library import Externals
-from checkers.facts.proof import proven
-from checkers.facts.settings import Settings
+from checkers.facts.proof import Printed, proven
+from checkers.facts.settings import Known, Settings
 from checkers.facts.source import Module
 from checkers.facts.state import OutOfStepsError
 from checkers.facts.values import RANK, UNKNOWN, Env, ModuleObj, Value, with_const
 
 _RANKS = frozenset({"RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"})
+_SWITCHES = {"True": 1, "False": 0, "enabled": 1, "disabled": 0}  # as logs print what was given as a number
 _RECURSION = 30_000
+_PROOFS = 2  # what a branch holds that the log proves shows which of its own branches were taken
 # importing them fills the table of effects
 EFFECTS = (lib_containers, lib_files, lib_python, lib_tensor, lib_training)
 
@@ -91,8 +94,8 @@ class Machine(Externals):
         if name in self.environment:
             return self.environment[name]
         bit = self.bits.bit(("setting", name))
-        known = self.settings.env(name)
-        if known is not None and _fits(known.text, default.const):
+        known = next((k for k in self.settings.env(name) if _fits(k.text, default.const)), None)
+        if known is not None:
             self.sources[name] = known.source
             return with_const(_as_given(known.text, default.const), default.bits | bit)
         if name in _RANKS or name == "WORLD_SIZE":
@@ -103,10 +106,20 @@ class Machine(Externals):
         self.sources.setdefault(name, "default in the code")
         return Value(default.const, default.bits | bit, default.refs)
 
+    def switches(self, forced: dict[ast.AST, bool]) -> dict[str, str]:
+        """Settings at their default whose other value the forced outcomes show, one alone behind a test."""
+        turned = {}
+        for test, outcome in forced.items():
+            ways = self.ways.get(test)
+            names = [k[1] for k in self.bits.names(ways.bits) if k[0] == "setting"] if ways else []
+            if len(names) == 1 and self.sources.get(names[0]) == "default in the code":
+                turned[names[0]] = str(int(outcome))
+        return turned
+
     def option(self, name: str, default: Value, kind: Value | None) -> Value:
         """A command-line option: given by the run, or the default."""
         bit = self.bits.bit(("setting", f"--{name}"))
-        known = self.settings.option(name)
+        known = next(iter(self.settings.option(name)), None)
         if known is None:
             self.sources.setdefault(f"--{name}", "default in the code")
             return Value(default.const, default.bits | bit, default.refs)
@@ -119,8 +132,8 @@ class Machine(Externals):
 
 def _as_given(text: str, default: object) -> str:
     """A logged value as the environment would have held it: ``True`` where the default is ``"1"``."""
-    if text in ("True", "False") and (isinstance(default, int) or str(default).isdigit()):
-        return str(int(text == "True"))
+    if text in _SWITCHES and (isinstance(default, int) or str(default).isdigit()):
+        return str(_SWITCHES[text])
     return text
 
 
@@ -129,7 +142,7 @@ def _fits(text: str, default: object) -> bool:
     if text in ("None", "null", ""):
         return False
     if isinstance(default, (int, float)) or str(default).replace(".", "", 1).isdigit():
-        return text in ("True", "False") or _is_number(text)
+        return text in _SWITCHES or _is_number(text)
     return True
 
 
@@ -141,16 +154,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def simulate(modules: tuple[Module, ...], settings: Settings, lines: tuple[str, ...] = ()) -> Machine:
+def simulate(modules: tuple[Module, ...], settings: Settings, printed: Printed | None = None) -> Machine:
     """Run the simulation over parsed modules (at least one) and hand back what it saw.
 
-    ``lines`` are the final score lines of the logs. Where they prove that a branch was taken which
-    the settings rule out, the simulation is repeated with the branch taken.
+    ``printed`` are lines of the logs. Where they prove that a branch was taken which the settings rule
+    out, the simulation is repeated with the branch taken and the switch behind it turned.
     """
     machine = Machine(modules, settings)
     machine.run()
-    forced = proven(modules, machine.ways, machine.seen, lines)
-    if forced:
+    forced: dict[ast.AST, bool] = {}
+    for _ in range(_PROOFS if printed else 0):
+        more = proven(modules, machine.ways, machine.seen, printed or Printed())
+        if more.keys() <= forced.keys():
+            break
+        forced = {**more, **forced}
+        turned = {name: Known(text, "the log") for name, text in machine.switches(more).items()}
+        settings = replace(settings, environment={**settings.environment, **turned})
         machine = Machine(modules, settings)
         machine.forced = forced
         machine.run()

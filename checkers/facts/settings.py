@@ -36,17 +36,20 @@ class Settings:
     options: dict[str, Known] = field(default_factory=dict)
     world_size: int | None = None
 
-    def env(self, name: str) -> Known | None:
-        """The value of an environment variable, None when only the default in the code is known."""
-        if name == "WORLD_SIZE" and self.world_size:
-            return Known(str(self.world_size), "log")
-        if name in _OF_A_PROCESS:
-            return self.environment.get(name)  # a printed "rank" is that of a matrix
-        return self.printed.get(name.lower()) or self.environment.get(name)
+    def env(self, name: str) -> tuple[Known, ...]:
+        """What is said of an environment variable, the most trusted first; empty for the code's default.
 
-    def option(self, name: str) -> Known | None:
-        """The value of a command-line option (``--foo-bar`` is ``foo_bar``)."""
-        return self.options.get(name) or self.printed.get(name)
+        What a log prints under a setting's name may be something else ("ttt: starting"), so a reader
+        takes the first that can be a value.
+        """
+        if name == "WORLD_SIZE" and self.world_size:
+            return (Known(str(self.world_size), "log"),)
+        printed = None if name in _OF_A_PROCESS else self.printed.get(name.lower())  # "rank" of a matrix
+        return tuple(k for k in (printed, self.environment.get(name)) if k)
+
+    def option(self, name: str) -> tuple[Known, ...]:
+        """What is said of a command-line option (``--foo-bar`` is ``foo_bar``), the most trusted first."""
+        return tuple(k for k in (self.options.get(name), self.printed.get(name)) if k)
 
 
 def resolve(submission: Submission, logs: LogBook) -> Settings:

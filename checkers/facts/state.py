@@ -12,6 +12,7 @@ from checkers.facts.source import Module
 from checkers.facts.values import (
     FIXED,
     GRAD,
+    LOGP,
     PATH_TRAIN,
     PATH_VAL,
     RAW,
@@ -40,7 +41,7 @@ class OutOfStepsError(Exception):
 class Frame:
     """One running call."""
 
-    __slots__ = ("env", "function", "owner", "receiver", "returned", "start", "yielded")
+    __slots__ = ("branches", "env", "exits", "function", "owner", "receiver", "returned", "start", "yielded")
 
     def __init__(
         self, function: ast.AST | None, env: Env, owner: Any = None, receiver: Value | None = None
@@ -52,6 +53,8 @@ class Frame:
         self.returned: Value | None = None
         self.start = now()
         self.yielded: list[Value] = []
+        self.branches: list[dict[str, Value]] = []  # the names when each open branch or iteration began
+        self.exits: list[list[dict[str, Value]]] = []  # for each open loop, what left it early had assigned
 
 
 class State:
@@ -96,6 +99,8 @@ class State:
         self.weights = 0  # counts the changes of learned state
         self.remembered: dict[Any, Any] = {}  # results of calls that changed nothing
         self.stepped = False  # an update followed the last backward pass
+        self.cleared: set[int] = set()  # serials of the optimizers zeroed since the last backward pass
+        self.named: set[str | None] = set()  # attributes assigned so far, None for one of unknown name
         self.sources: dict[str, str] = {}  # where each setting that was read comes from
         self.forwarded: dict[int, Any] = {}  # models run since the last update
         self.held: list[Obj] = []  # objects whose identity is used in an event
@@ -165,6 +170,13 @@ class State:
             self.learned |= bit
         return bit
 
+    def score(self, node: ast.AST, bits: int, targets: int, **data: Any) -> Value:
+        """A log-probability was taken; ``targets`` are the bits of its targets, as far as they are told."""
+        event = self.emit(Did.SCORE, node, bits & ~RAW, targets=targets, **data)
+        bit = self.event_bit(event)
+        self.scores |= bit
+        return Value(bits=(bits & ~(RAW | LOGP)) | bit)
+
     def iteration_bit(self, loop: ast.AST, number: int) -> int:
         """The bit of what depends on an iteration of a loop."""
         bit = self.bits.bit(("loop", loop, number))
@@ -192,6 +204,10 @@ class State:
 
     def run_block(self, body: list[ast.stmt]) -> bool:
         """Run statements; True when control leaves the block before its end (``statements``)."""
+        raise NotImplementedError
+
+    def run_iteration(self, body: list[ast.stmt]) -> None:
+        """Run a loop's body once (``statements``)."""
         raise NotImplementedError
 
     def enter(

@@ -78,8 +78,10 @@ class Statements(Looping):
         try:
             for number, block in enumerate(blocks):
                 env.names = dict(before)
+                self.frames[-1].branches.append(before)
                 self.tests = (*tests, *(self._undecided(test) if test and not number else (str(id(block)),)))
                 left.append(self.run_block(block))
+                self.frames[-1].branches.pop()
                 if not left[-1]:
                     joined = env.names if joined is None else join(joined, env.names)
         finally:
@@ -132,7 +134,32 @@ class Statements(Looping):
         return True
 
     def _leave(self, node: ast.stmt) -> bool:
+        """``break`` and ``continue``: what their branch assigned is still there after the iteration."""
+        frame = self.frames[-1]
+        if frame.exits and frame.branches:
+            before = frame.branches[-1]
+            changed = {n: v for n, v in frame.env.names.items() if before.get(n) is not v}
+            if changed:
+                frame.exits[-1].append(changed)
         return True
+
+    def run_iteration(self, body: list[ast.stmt]) -> None:
+        """Run a loop's body once; whichever way it ends, its names are joined."""
+        frame = self.frames[-1]
+        frame.exits.append([])
+        depth = len(frame.branches)
+        frame.branches.append(dict(frame.env.names))
+        try:
+            self.run_block(body)
+        finally:
+            del frame.branches[depth:]
+            exits = frame.exits.pop()
+        names = frame.env.names
+        for changed in exits:
+            for name, value in changed.items():
+                other = names.get(name)
+                if other is not value:
+                    names[name] = value if other is None else merge(other, value)
 
     def _raise(self, node: ast.Raise) -> bool:
         if node.exc is not None:

@@ -84,7 +84,7 @@ class _Judge:
     def __init__(self, facts: Facts, order: Order) -> None:
         self.facts = facts
         self.order = order
-        self.trained = any(e.bits & TRAIN and not e.bits & VAL for e in facts.of(Did.UPDATE))
+        self.trained = any(not e.bits & VAL for e in facts.of(Did.UPDATE))
         self.saves = facts.of(Did.SAVE)
         self.charges = [e for e in facts.of(Did.CHARGE) if e.bits & VAL]
 
@@ -93,6 +93,8 @@ class _Judge:
         apart = self.order.apart(learned, score)
         if learned.kind is Did.WRITE:
             return Pair(Offence.CALIBRATION, learned, score)
+        if not self.taught(learned) & VAL:
+            return None
         if learned.kind is Did.COUNT and _born_within(learned, score):
             return None  # counts made anew from the current input are a feature of it, not a memory
         slot = self._is_slot(learned, score)
@@ -104,8 +106,22 @@ class _Judge:
             return Pair(Offence.SLOT, learned, score)
         return self._persistent(learned, score)
 
+    def taught(self, learned: Event) -> int:
+        """What an event learned from: of an update with training data in it, the targets of its losses.
+
+        Activations that a model keeps from its last evaluation reach the loss of the next training
+        step, too; they teach it nothing about the validation targets.
+        """
+        if learned.kind is not Did.UPDATE or not learned.bits & TRAIN:
+            return learned.bits
+        losses = [e for e in self.order.parts(learned.bits).events if e.kind is Did.SCORE]
+        targets = 0
+        for loss in losses:
+            targets |= loss.data["targets"]
+        return targets if losses else learned.bits
+
     def _persistent(self, learned: Event, score: Event) -> Pair:
-        if learned.kind is Did.UPDATE and (learned.bits & TRAIN or not self.trained):
+        if learned.kind is Did.UPDATE and (self.taught(learned) & TRAIN or not self.trained):
             return Pair(Offence.TRAINING, learned, score)
         before = self._charged_before(learned, score)
         if before is not None:

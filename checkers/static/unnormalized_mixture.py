@@ -11,6 +11,7 @@ from checkers.static._report import finding, numbered
 from checkers.static._trace import At
 from checkers.static.target_in_cache_key import target_keyed
 from checkers.subject import Subject
+from harness.nodes import walk
 
 RULE = "unnormalized-mixture"
 _NORMALIZERS = frozenset({"softmax", "log_softmax", "cross_entropy", "logsumexp", "normalize"})
@@ -35,7 +36,24 @@ def check(subject: Subject) -> CheckResult:
 
 def _entries_of_target(charges: Charges, ratio: Ratio) -> list[Lookup]:
     """Reads of a dictionary at the target itself: one entry of an expert nobody evaluates elsewhere."""
-    return [r for r in ratio.above if not r.hashed and any(charges.is_target(leaf) for leaf in r.mix.leaves)]
+    return [r for r in ratio.above if not r.hashed and _of_target(charges, r)]
+
+
+def _of_target(charges: Charges, read: Lookup) -> bool:
+    return any(charges.is_target(leaf) for leaf in read.mix.leaves) or _counted_at(charges, read)
+
+
+def _counted_at(charges: Charges, read: Lookup) -> bool:
+    """Whether the table is counted up at the very variable it was read at: the token that came."""
+    key = read.key.node
+    if not isinstance(key, ast.Name) or not {"val", "raw"} <= charges.facts.sources(key):
+        return False  # the bytes of a token are no token: a byte model's escapes add up
+    function = charges.facts.module_of(read.at.node).function_of(read.at.node)
+    stores = (n for n in walk(function) if isinstance(n, ast.Subscript)) if function else ()
+    entry = ast.dump(read.table), ast.dump(key)
+    return any(
+        isinstance(n.ctx, ast.Store) and (ast.dump(n.value), ast.dump(n.slice)) == entry for n in stores
+    )
 
 
 def _normalized_later(charges: Charges, ratio: Ratio) -> bool:

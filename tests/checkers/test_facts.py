@@ -188,9 +188,9 @@ def test_any_program_is_simulated_without_a_defect(parts):
 
 def test_a_printed_rank_is_that_of_a_matrix():
     printed = {"rank": Known("8", "log"), "seed": Known("7", "log")}
-    assert Settings(printed=printed).env("RANK") is None
-    assert Settings(printed=printed).env("SEED") == Known("7", "log")
-    assert Settings({"RANK": Known("1", "README")}, printed).env("RANK") == Known("1", "README")
+    assert Settings(printed=printed).env("RANK") == ()
+    assert Settings(printed=printed).env("SEED") == (Known("7", "log"),)
+    assert Settings({"RANK": Known("1", "README")}, printed).env("RANK") == (Known("1", "README"),)
 
 
 BYTES = """

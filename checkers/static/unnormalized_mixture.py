@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from checkers.finding import CheckResult, Finding, examined
-from checkers.static._charges import Charges, Lookup, charges_of, uncharged
+from checkers.static._charges import Charges, Lookup, call_name, charges_of, uncharged
 from checkers.static._ratios import Ratio, is_sum, ratios
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At
@@ -14,6 +14,8 @@ from checkers.subject import Subject
 from harness.nodes import walk
 
 RULE = "unnormalized-mixture"
+_NEAR = 60  # places behind a key
+_BYTES = frozenset({"encode", "bytes", "bytearray", "join", "frombuffer", "b64decode"})
 _NORMALIZERS = frozenset({"softmax", "log_softmax", "cross_entropy", "logsumexp", "normalize"})
 
 
@@ -46,14 +48,22 @@ def _of_target(charges: Charges, read: Lookup) -> bool:
 def _counted_at(charges: Charges, read: Lookup) -> bool:
     """Whether the table is counted up at the very variable it was read at: the token that came."""
     key = read.key.node
-    if not isinstance(key, ast.Name) or not {"val", "raw"} <= charges.facts.sources(key):
-        return False  # the bytes of a token are no token: a byte model's escapes add up
+    if not isinstance(key, ast.Name) or not _token(charges, read.key):
+        return False
     function = charges.facts.module_of(read.at.node).function_of(read.at.node)
     stores = (n for n in walk(function) if isinstance(n, ast.Subscript)) if function else ()
     entry = ast.dump(read.table), ast.dump(key)
     return any(
         isinstance(n.ctx, ast.Store) and (ast.dump(n.value), ast.dump(n.slice)) == entry for n in stores
     )
+
+
+def _token(charges: Charges, key: At) -> bool:
+    """Whether a key is a validation token as it was read, not one of its bytes: escapes to bytes add up."""
+    near = charges.tracer.trace([key], charges.neural, most=_NEAR, choices=False)
+    if any(call_name(p.node) in _BYTES for p in near):
+        return False
+    return any({"val", "raw"} <= charges.facts.sources(p.node) for p in near)
 
 
 def _normalized_later(charges: Charges, ratio: Ratio) -> bool:

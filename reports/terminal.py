@@ -210,7 +210,7 @@ def _ending(shown: view.View, *, explain: bool) -> Iterator[RenderableType]:
             yield Text(f"  and {len(shown.not_checked) - limit} more (--explain)", style="dim")
     yield Text()
     if explain:
-        yield from (Text(plain(line), style="dim") for line in shown.caveats)
+        yield from (Text(plain(line), style="dim") for line in (*shown.caveats, *shown.notes))
         yield _labelled(shown.provenance)
     if shown.command:
         yield Text(f"Repeat: {plain(shown.command)}", style="dim", overflow="fold")

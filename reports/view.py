@@ -67,6 +67,8 @@ class View:
     would_change: tuple[str, ...]
     not_checked: tuple[str, ...]
     caveats: tuple[str, ...]
+    notes: tuple[str, ...]
+    run_failed: bool
     provenance: tuple[tuple[str, str], ...]
     command: str
 
@@ -95,6 +97,8 @@ def build(audit: Audit) -> View:
         would_change=tuple(_would_change(audit, rules)),
         not_checked=tuple(_not_checked(audit)),
         caveats=tuple(_caveats(audit)),
+        run_failed=audit.run.outcome not in {"completed", "skipped"},
+        notes=tuple(dict.fromkeys(audit.run.notes)),
         provenance=tuple(_provenance(audit)),
         command=words.repeatable(audit.command),
     )
@@ -265,7 +269,6 @@ def _caveats(audit: Audit) -> list[str]:
         said.append(
             "The code ran at a reduced size on a CPU; the experiments test the scorer, not the claimed score."
         )
-    said += list(audit.run.notes)
     unread = [x.name for x in audit.layers if x.problem]
     if unread:
         said.append(f"Could not be read: {words.listed(unread)}.")

@@ -18,7 +18,7 @@ def draw(audit: Audit) -> Picture | None:
         return None
     bad = [_offends(audit, s) for s in stages]
     title = "The entry pipeline"
-    marked = [plain(s.name) for s, b in zip(stages, bad, strict=True) if b]
+    marked = dict.fromkeys(plain(s.name) for s, b in zip(stages, bad, strict=True) if b)
     description = f"{len(stages)} steps in the order in which they run." + (
         f" Findings lie in: {', '.join(marked)}." if marked else " No finding lies in any of them."
     )

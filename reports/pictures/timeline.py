@@ -1,4 +1,4 @@
-"""The timeline: which validation positions were scored, trained on and scored again, in that order."""
+"""The timeline: which validation positions were charged, trained on, or charged after that, in order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reports.text import plain, shorten
 HEIGHT = 320
 MOST_EVENTS = 600
 _CLASSES = {"scored": "series1", "trained": "series2", "scored again": "bad"}
+_NAMES = {"scored": "charged", "trained": "trained on", "scored again": "charged after training on it"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +61,16 @@ def _draw(events: list[Event]) -> Picture:
     width = max((x.end - x.start) / len(events) - 1, 1.0)
     boxes = [_box(e, x(n), y, width) for n, e in enumerate(events)]
     frame = svg.axes(x, y, HEIGHT, "events in order", "validation position")
-    key = svg.legend([(_CLASSES[w], w) for w in present])
+    key = svg.legend([(_CLASSES[w], _NAMES[w]) for w in present])
     description = _describe(events)
-    rows = [(str(e.order), e.what, f"{e.first:,.0f} to {e.last:,.0f}", e.stage) for e in events]
+    rows = [(str(e.order), _NAMES[e.what], f"{e.first:,.0f} to {e.last:,.0f}", e.stage) for e in events]
     drawn = svg.drawing("timeline", title, description, HEIGHT, frame, *boxes, key)
     return Picture("timeline", title, description, drawn, ("Event", "What", "Positions", "Stage"), thin(rows))
 
 
 def _box(event: Event, left: float, y: svg.Scale, width: float) -> str:
     top = y(event.last)
-    hint = svg.tag("title", f"{event.what}: {event.first:,.0f} to {event.last:,.0f}. {event.stage}")
+    hint = svg.tag("title", f"{_NAMES[event.what]}: {event.first:,.0f} to {event.last:,.0f}. {event.stage}")
     height = max(y(event.first) - top, 2.0)
     return svg.tag("rect", hint, x=left, y=top, width=width, height=height, class_=_CLASSES[event.what])
 
@@ -79,7 +80,9 @@ def _describe(events: list[Event]) -> str:
     trained = _span(e for e in events if e.what == "trained")
     said = f"{len(events)} events in the order in which they happened."
     said += f" Positions {trained} were trained on." if trained else ""
-    return said + (f" Positions {again} were scored again afterwards." if again else "")
+    return said + (
+        f" Positions {again} were charged after the scorer had learned from them." if again else ""
+    )
 
 
 def _span(events: Iterable[Event]) -> str:

@@ -35,7 +35,8 @@ def draw(audit: Audit) -> Picture | None:
     cells = [_cell(p, b) for p, b in zip(shown, boxes, strict=True)]
     title = "Bytes of the artifact"
     verdict = f"{limit - total:,} bytes are left" if total <= limit else f"{total - limit:,} bytes too many"
-    description = f"{total:,} bytes of {limit:,} allowed: {verdict}."
+    listed = ", ".join(f"{plain(p.name)} {p.bytes:,}" for p in counted[:6])
+    description = f"{total:,} bytes of {limit:,} allowed ({listed}): {verdict}."
     rows = [(plain(p.name), f"{p.bytes:,}", "yes" if p.counted else "no") for p in [*parts, *free]]
     drawn = svg.drawing("bytes", title, description, HEIGHT, *cells)
     return Picture("bytes", title, description, drawn, ("Part", "Bytes", "Counted"), tuple(rows))

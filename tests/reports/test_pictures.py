@@ -57,8 +57,8 @@ def test_the_timeline_tells_what_was_scored_again():
         {"order": 2, "what": "scored again", "first": 0, "last": 9, "stage": "final"},
     ]
     (picture,) = run_with(events=events)
-    assert [row[1] for row in picture.rows] == ["scored", "trained", "scored again"]
-    assert "0 to 9 were scored again afterwards" in picture.description
+    assert [row[1] for row in picture.rows] == ["charged", "trained on", "charged after training on it"]
+    assert "0 to 9 were charged after the scorer had learned" in picture.description
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,9 @@ def test_treemap_areas_are_in_proportion_and_fill_the_box(sizes):
 
 def test_the_treemap_says_what_is_left():
     (picture,) = drawn(artifact=(Part(name="model", bytes=15_000_000), Part(name="code", bytes=100_000)))
-    assert picture.description == "15,100,000 bytes of 16,000,000 allowed: 900,000 bytes are left."
+    assert picture.description == (
+        "15,100,000 bytes of 16,000,000 allowed (model 15,000,000, code 100,000): 900,000 bytes are left."
+    )
     (over,) = drawn(artifact=(Part(name="model", bytes=16_000_001),))
     assert "1 bytes too many" in over.description
 
@@ -145,3 +147,31 @@ def test_ticks_are_round_and_inside(low, span):
     marks = svg.ticks(scale)
     assert 1 <= len(marks) <= 12
     assert all(low - span * 1e-6 <= t <= low + span * (1 + 1e-6) for t in marks)
+
+
+def test_sums_of_several_magnitudes_are_drawn_on_powers_of_ten():
+    """On one linear scale a Z of 600 hides that the others are above 1, too."""
+    (wide,) = run_with(positions=[1, 2, 3], z=[1.0, 1.5, 600.0])
+    (narrow,) = run_with(positions=[1, 2, 3], z=[1.0, 1.5, 1.6])
+    assert "log10 Z" in wide.svg
+    assert "log10 Z" not in narrow.svg
+    assert wide.rows[2] == ("3", "600")
+
+
+def test_a_small_move_is_drawn_on_a_scale_of_its_own():
+    (picture,) = run_with(
+        positions=[1, 2, 3, 4], before=[5, 9, 5, 5], after=[5, 9.004, 5, 5], changed_position=4
+    )
+    root = ET.fromstring(picture.svg)
+    (stem,) = [r for r in root.iter("rect") if r.get("class") == "bad" and r.get("width") == "3"]
+    assert float(stem.get("height")) > 20
+    (label,) = [t for t in root.iter("text") if t.text == "changed here"]
+    assert label.get("text-anchor") == "end"
+
+
+def test_two_logs_of_one_seed_can_be_told_apart():
+    line = {"x": (0.0, 1.0), "y": (2.0, 1.0)}
+    curves = tuple(Curve(name="seed 42", path=f"r/{name}.log", **line) for name in ("first", "second"))
+    (picture,) = drawn(curves=curves)
+    assert "seed 42, first.log" in picture.description
+    assert "seed 42, second.log" in picture.description

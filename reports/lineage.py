@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 PERMUTATIONS = 64
-_BANDS = 16  # 16 bands of 4: pairs with similarity 0.85 meet in some band with p > 0.9999
-SIMILAR = 0.85
+_BANDS = 16  # 16 bands of 4: pairs with similarity 0.9 meet in some band with p > 0.9999
+SIMILAR = 0.9
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|[^\s\w]")
 _COMMENT = re.compile(r"(?m)(^|\s)#.*$")
 
@@ -44,42 +44,39 @@ def similarity(one: Sequence[int], other: Sequence[int]) -> float:
 
 
 def group(oids: Sequence[str], sketches: Sequence[Sequence[int]]) -> list[int]:
-    """Give each script a group number: equal blobs and chains of similar ones share it.
+    """Give each script a group number: equal blobs, and what is similar to the first of a group, share it.
 
-    Numbers count from 1 in the order of a group's first member; 0 is for scripts without identity.
+    Similarity to the first member counts, not to any: in a community that edits one another's scripts,
+    chains of small changes lead from every script to every other. Groups count from 1 in the order of
+    their first members; 0 is for scripts without identity.
     """
-    leader = list(range(len(oids)))
-    for bucket in _candidates(oids, sketches):
-        for other in bucket[1:]:
-            _join_if_similar(leader, oids, sketches, bucket[0], other)
-    return _numbered([_find(leader, i) for i in range(len(oids))], oids, sketches)
-
-
-def _candidates(oids: Sequence[str], sketches: Sequence[Sequence[int]]) -> list[list[int]]:
-    buckets: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    blobs: dict[str, int] = {}
+    bands: dict[tuple[int, ...], list[int]] = defaultdict(list)  # the first members that have a band
+    roots: list[int] = []
     for index, (oid, values) in enumerate(zip(oids, sketches, strict=True)):
+        root = blobs[oid] if oid in blobs else _nearest(index, sketches, bands)
+        roots.append(root)
         if oid:
-            buckets["oid", oid].append(index)
-        width = len(values) // _BANDS
-        for band in range(_BANDS if width else 0):
-            buckets[band, *values[band * width : (band + 1) * width]].append(index)
-    return [b for b in buckets.values() if len(b) > 1]
+            blobs[oid] = root
+        if root == index:
+            for band in _bands_of(values):
+                bands[band].append(index)
+    return _numbered(roots, oids, sketches)
 
 
-def _join_if_similar(
-    leader: list[int], oids: Sequence[str], sketches: Sequence[Sequence[int]], one: int, other: int
-) -> None:
-    a, b = _find(leader, one), _find(leader, other)
-    same = bool(oids[one]) and oids[one] == oids[other]
-    if a != b and (same or similarity(sketches[one], sketches[other]) >= SIMILAR):
-        leader[max(a, b)] = min(a, b)
+def _bands_of(values: Sequence[int]) -> list[tuple[int, ...]]:
+    width = len(values) // _BANDS
+    return [(n, *values[n * width : (n + 1) * width]) for n in range(_BANDS if width else 0)]
 
 
-def _find(leader: list[int], index: int) -> int:
-    while leader[index] != index:
-        leader[index] = leader[leader[index]]
-        index = leader[index]
-    return index
+def _nearest(
+    index: int, sketches: Sequence[Sequence[int]], bands: Mapping[tuple[int, ...], Sequence[int]]
+) -> int:
+    """The most similar first member of a group, the script itself if none is similar enough."""
+    mine = sketches[index]
+    met = dict.fromkeys(first for band in _bands_of(mine) for first in bands.get(band, ()))
+    near = max(met, key=lambda first: similarity(mine, sketches[first]), default=index)
+    return near if similarity(mine, sketches[near]) >= SIMILAR else index
 
 
 def _numbered(roots: list[int], oids: Sequence[str], sketches: Sequence[Sequence[int]]) -> list[int]:

@@ -63,6 +63,11 @@ def limit(log: TrainLog) -> float | None:
         return None
 
 
+def of_seed(log: TrainLog) -> str:
+    """Which run a message is about, nothing where the log prints no seed."""
+    return f" (seed {log.seed_value})" if log.seed_value is not None else ""
+
+
 def smaller_machine(log: TrainLog) -> bool:
     """The run used fewer GPUs than the official node, so its seconds are not those of the rule."""
     world = log.world_size

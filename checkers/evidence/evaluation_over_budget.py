@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.evidence._clock import Duration, evaluation, openly_longer, smaller_machine
+from checkers.evidence._clock import Duration, evaluation, of_seed, openly_longer, smaller_machine
 from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
@@ -28,14 +28,14 @@ def check(subject: Subject) -> CheckResult:
 
 def _finding(run: Counted, taken: Duration) -> Finding | None:
     if taken.seconds > RECORD_SECONDS:
-        message = f"the claimed evaluation took {taken.seconds:.1f} s (seed {run.log.seed_value})"
+        message = f"the claimed evaluation took {taken.seconds:.1f} s{of_seed(run.log)}"
         return _grade(run, message, taken, Strength.CONVICTS, ())
     before = _adaptation(run)
     total = taken.seconds + sum(d.seconds for d in before)
     if before and total > RECORD_SECONDS:
         message = (
-            f"evaluation and the adaptation before it took {total:.1f} s "
-            f"(seed {run.log.seed_value}), above {RECORD_SECONDS:.0f} s"
+            f"evaluation and the adaptation before it took {total:.1f} s"
+            f"{of_seed(run.log)}, above {RECORD_SECONDS:.0f} s"
         )
         related = [(d.place, f"{d.seconds:.1f} s of test-time training") for d in before]
         return _grade(run, message, taken, Strength.SUSPECT, related)

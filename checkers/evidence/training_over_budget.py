@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.evidence._clock import grace, openly_longer, smaller_machine, training
+from checkers.evidence._clock import grace, of_seed, openly_longer, smaller_machine, training
 from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
@@ -43,10 +43,8 @@ def _finding(run: Counted) -> Finding | None:
     clock = training(run.log)
     if clock is None or clock.seconds <= RECORD_SECONDS + grace(run.log):
         return None
-    seed = run.log.seed_value
-    message = (
-        f"training took {clock.seconds:.1f} s (seed {seed}), {clock.seconds - RECORD_SECONDS:.1f} s too long"
-    )
+    over = clock.seconds - RECORD_SECONDS
+    message = f"training took {clock.seconds:.1f} s{of_seed(run.log)}, {over:.1f} s too long"
     strength, confidence = Strength.CONVICTS, 0.9
     if smaller_machine(run.log):
         message += f"; it ran on {run.log.world_size} GPUs, so the limit of the full node does not measure it"
@@ -54,5 +52,5 @@ def _finding(run: Counted) -> Finding | None:
     elif openly_longer(run.log):
         message += "; the run was configured so: it belongs in the non-record track"
         strength = Strength.SUSPECT
-    data = {"seconds": clock.seconds, "limit": RECORD_SECONDS, "seed": seed}
+    data = {"seconds": clock.seconds, "limit": RECORD_SECONDS, "seed": run.log.seed_value}
     return found(RULE, message, clock.place, strength, confidence, data=data)

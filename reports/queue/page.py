@@ -60,7 +60,9 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _notes(row: Row) -> list[list[str]]:
-    found = [(r.rule, f) for r in row.counting for f in r.findings][:_NOTES]
+    first = {(r.rule, f.message): f for r in row.counting for f in reversed(r.findings)}
+    each = dict.fromkeys((r.rule, f.message) for r in row.counting for f in r.findings)
+    found = [(rule, first[rule, message]) for rule, message in each][:_NOTES]
     return [
         [
             rule,

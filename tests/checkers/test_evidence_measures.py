@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from checkers.evidence._bytes import CANONICAL_BYTES, implied
-from checkers.evidence._clock import grace, training
+from checkers.evidence._clock import grace, of_seed, training
 from checkers.evidence._runs import counted
 from checkers.evidence._size import sum_of
 from checkers.evidence.insignificant_improvement import p_value
@@ -173,3 +173,9 @@ def test_runs_that_no_claim_meets_are_uncertain():
 
 def test_a_draft_counts_nothing():
     assert counted(subject(**{"a.log": scored(1, sliding=1.3), "submission.json": '{"val_bpb": null}'})) == ()
+
+
+def test_a_log_without_a_seed_names_none():
+    stopped = "stopping_early: wallclock_cap train_time:600000ms step:6000/20000"
+    assert of_seed(run(stopped)) == ""
+    assert of_seed(run("seed:42", stopped)) == " (seed 42)"

@@ -25,7 +25,7 @@ def script(source, oid):
 
 def heads():
     fail, review, passed = sample("fail_run"), sample("review_packed"), sample("pass_read")
-    edited = SOURCE.replace("layer_7", "renamed")
+    edited = SOURCE.replace("layer_7(", "renamed(")
     return [
         replace(fail, pr=10, head="a" * 40, script=script(SOURCE, "1" * 40)),
         replace(review, pr=11, head="b" * 40, script=script(SOURCE, "1" * 40)),
@@ -171,3 +171,21 @@ def test_comments_and_spacing_do_not_matter():
 def test_different_scripts_are_not_one_family():
     other = "\n".join(f"class Block{n}:\n    width = {n} + offset[{n}]" for n in range(80))
     assert lineage.group(["a", "b"], [lineage.sketch(SOURCE), lineage.sketch(other)]) == [1, 2]
+
+
+def test_a_chain_of_small_changes_does_not_join_its_ends():
+    """Everybody edits everybody's script; families must not grow together over a thousand edits."""
+    tokens = [f"t{n}" for n in range(2000)]
+    chain = [" ".join(f"u{n}" if n < 60 * step else t for n, t in enumerate(tokens)) for step in range(12)]
+    sketches = [lineage.sketch(text) for text in chain]
+    families = lineage.group([str(n) for n in range(12)], sketches)
+    assert families[0] == families[1] == 1
+    assert families[-1] != 1
+    firsts = {family: families.index(family) for family in families}
+    for n, family in enumerate(families):
+        assert lineage.similarity(sketches[n], sketches[firsts[family]]) >= lineage.SIMILAR
+
+
+def test_equal_blobs_stay_together_whatever_came_between():
+    sketches = [lineage.sketch(SOURCE)] * 3
+    assert lineage.group(["a", "b", "b"], [sketches[0], (), ()]) == [1, 2, 2]

@@ -11,6 +11,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test lint types unit docs clean bench-sweep bench-ngram bench-run bench-train
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): some minutes the first time, torch is large"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

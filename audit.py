@@ -11,9 +11,8 @@ import time
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -29,7 +28,25 @@ from harness.record import Outcome, RunRecord
 from harness.replay import replayed
 from harness.replay import told as counterexample
 from harness.submission import Submission, SubmissionError
-from reports import fixes, json_v1, progress, tables, terminal
+from reports import fixes, json_v1, progress, tables
+from reports.commandline import (
+    EXIT_CODES,
+    AsOfOption,
+    ExplainOption,
+    FormatOption,
+    JsonOption,
+    NoRunOption,
+    OutOption,
+    QuietOption,
+    RepoOption,
+    StrictOption,
+    day,
+    show,
+    sweep_exit,
+    tool_version,
+    typed,
+)
+from reports.commandline import formats as formats_of
 from reports.score import ScoreError, read_jsonl, score
 from reports.shape_v1 import Fix
 from rules.model import Need, Rule, Verdict
@@ -41,7 +58,6 @@ if TYPE_CHECKING:
 
 DEMO = Path(__file__).resolve().parent / "reference_model" / "demo_record"
 HEAD_SECONDS = 120  # a head of the archive takes about one second; this catches the pathological
-EXIT_CODES = {"PASS": 0, "NOT_APPLICABLE": 0, "FAIL": 1, "ERROR": 3, "REVIEW": 4, "INCONCLUSIVE": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,33 +179,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RepoOption = Annotated[Path | None, typer.Option("--repo", metavar="CLONE", help="A clone of the challenge.")]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write report files there.")]
-FormatOption = Annotated[
-    str, typer.Option("--format", help=f"Comma-separated: {', '.join(reports.FORMATS)}.", metavar="LIST")
-]
-NoRunOption = Annotated[bool, typer.Option("--no-run", help="Read the code, do not execute it.")]
-AsOfOption = Annotated[
-    str | None, typer.Option("--as-of", metavar="DATE", help="Rules in force on that day (YYYY-MM-DD).")
-]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Let disputed rules fail a submission.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the JSON record on standard output.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
-ExplainOption = Annotated[bool, typer.Option("--explain", help="The long form: every rule, every ruling.")]
-
 
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"golf-audit {tool_version()}, rulebook {load_rulebook().edition}")
         raise typer.Exit
-
-
-def tool_version() -> str:
-    """The installed version, or that of the checkout when nothing is installed."""
-    try:
-        return version("parameter-golf-audit")
-    except PackageNotFoundError:
-        return "0.0.0+checkout"
 
 
 @app.callback()
@@ -221,18 +215,23 @@ def check(
     quiet: QuietOption = False,
 ) -> None:
     """Audit one submission: a record folder, or a pull request or commit of a clone."""
-    wanted = _formats(formats)
-    options = Options(not no_run, strict, _date(as_of), _command_line(), not no_sandbox)
+    wanted = formats_of(formats)
+    options = Options(not no_run, strict, day(as_of), typed(), not no_sandbox)
     submission = load_submission(path, repo, pr, commit)
-    with progress.working(f"Auditing {submission.label}", quiet or as_json):
+    with progress.working(f"Auditing {submission.label}{_how(options)}", quiet or as_json):
         done = audit(submission, options)
         again = replayed(done.run, replay) if replay else None
         record = json_v1.to_json(done, fixes=corrections(done, options))
     if again and not as_json:
         typer.echo(counterexample(again))
     shown = json_v1.from_json(record)
-    _show(shown, record, out, wanted, explain=explain, as_json=as_json, quiet=quiet)
+    show(shown, record, out, wanted, explain=explain, as_json=as_json, quiet=quiet)
     raise typer.Exit(EXIT_CODES[shown.verdict])
+
+
+def _how(options: Options) -> str:
+    """What takes the time; short enough for 80 columns beside a clock."""
+    return ": read, then run on this CPU, a minute or more" if options.run else ""
 
 
 @app.command()
@@ -245,11 +244,13 @@ def demo(out: OutOption = None, no_run: NoRunOption = False, quiet: QuietOption 
     target = out or Path("out/demo")
     options = Options(run=not no_run, command="golf-audit demo")
     submission = folder.load_folder(DEMO)
-    with progress.working(
-        "Auditing the bundled submission (trains, quantizes and evaluates it on this CPU)", quiet
-    ):
+    with progress.working(f"Auditing the bundled submission{_how(options)}", quiet):
         record = json_v1.to_json(audit(submission, options))
-    _show(json_v1.from_json(record), record, target, _formats("md,json,html"), quiet=quiet)
+    show(json_v1.from_json(record), record, target, formats_of("md,json,html"), quiet=quiet)
+    if not quiet:
+        typer.echo(
+            "(The demo is scored on a small text of our own, so truncated-validation asks for a look.)"
+        )
 
 
 @app.command(name="sweep")
@@ -269,7 +270,7 @@ def sweep_command(
     """Audit many pull requests of a clone into DIR/results.jsonl; a killed sweep resumes."""
     if (prs is None) != every:
         raise SubmissionError("give exactly one of --prs LIST and --all")
-    options = Options(not no_run, strict, _date(as_of), "golf-audit sweep")
+    options = Options(not no_run, strict, day(as_of), "golf-audit sweep")
     tasks = sweep.plan(repo, prs, options.key)
     counts: dict[str, int] = {}
     started = time.perf_counter()
@@ -288,18 +289,11 @@ def sweep_command(
     for written in reports.write_queue(out):
         if not quiet:
             typer.echo(f"wrote {written}")
-    raise typer.Exit(_sweep_exit(counts))
+    raise typer.Exit(sweep_exit(counts))
 
 
 class _Verdict(msgspec.Struct):
     verdict: str
-
-
-def _sweep_exit(counts: dict[str, int]) -> int:
-    for verdict in ("ERROR", "FAIL", "REVIEW", "INCONCLUSIVE"):
-        if counts.get(verdict):
-            return EXIT_CODES[verdict]
-    return 0
 
 
 @app.command(name="rules")
@@ -309,7 +303,7 @@ def rules_command(
     as_json: JsonOption = False,
 ) -> None:
     """List the rulebook, or show one rule with its rulings, remedy and limits."""
-    book = load_rulebook(_date(as_of))
+    book = load_rulebook(day(as_of))
     chosen: list[Rule] = [book[slug]] if slug else list(book.rules.values())
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
@@ -343,7 +337,7 @@ def report_command(
     out: OutOption = None,
 ) -> None:
     """Render a stored audit again; one format without --out goes to standard output."""
-    wanted = _formats(formats)
+    wanted = formats_of(formats)
     try:
         record = json_v1.from_json(audit_json.read_bytes())
     except OSError as error:
@@ -355,48 +349,6 @@ def report_command(
         return
     for written in reports.write_all(record, wanted, out or Path()):
         typer.echo(str(written))
-
-
-def _show(
-    record: Any,
-    raw: bytes,
-    out: Path | None,
-    formats: list[str],
-    *,
-    explain: bool = False,
-    as_json: bool = False,
-    quiet: bool = False,
-) -> None:
-    """Write what was asked for and show the verdict."""
-    written = reports.write_all(record, formats, out) if out else []
-    if as_json:
-        sys.stdout.buffer.write(raw.strip() + b"\n")
-    elif quiet:
-        typer.echo(record.verdict)
-    else:
-        terminal.print_audit(Console(), record, explain=explain)
-        for file in written:
-            typer.echo(f"report: {file}")
-
-
-def _formats(text: str) -> list[str]:
-    wanted = [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [name for name in wanted if name not in reports.FORMATS]
-    if unknown or not wanted:
-        raise SubmissionError(f"--format {text}: choose from {', '.join(reports.FORMATS)}")
-    return wanted
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise SubmissionError(f"--as-of {text}: not a date like 2026-04-01") from None
-
-
-def _command_line() -> str:
-    """The command that repeats this audit, as typed but without local paths to the tool."""
-    return " ".join(["golf-audit", *sys.argv[1:]])
 
 
 def main() -> None:

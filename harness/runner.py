@@ -37,6 +37,8 @@ from harness.world import Stream
 STEPS = 4
 _RANKS = re.compile(r"\bDDP\b|torchrun|WORLD_SIZE|(?<!torch\.)\bdistributed\b")
 """Failures that a script may lay at the door of its launcher."""
+_EVALUATES_ONLY = re.compile(r"(?:\w+_)?(?:EVAL_ONLY|EVALUATE_ONLY|ONLY_EVAL)")
+_MODELS = (".ptz", ".bin", ".pt", ".br", ".xz", ".zst", ".lzma", ".int6", ".int8", ".npz", ".safetensors")
 VALIDATION = Stream(tokens=4097, seed=3)
 
 
@@ -186,16 +188,11 @@ class _Session:
     def _named(self, blocker: str, last: Attempt) -> Attempt | None:
         """Settings that a failure names: lowered ones keep their size, claimed ones are left out."""
 
-        def mentioned(names: Iterable[str]) -> tuple[str, ...]:
-            words = {n: n.rpartition(".")[2].lstrip("-").replace("-", "_") for n in names}
-            telling = {n: w for n, w in words.items() if "_" in w.strip("_")}
-            return tuple(n for n, w in telling.items() if re.search(rf"\b{w}\b", blocker, re.IGNORECASE))
-
-        if lowered := mentioned(set(self._lowered) - set(last.own)):
+        if lowered := _mentioned(set(self._lowered) - set(last.own), blocker):
             return replace(last, own=tuple(sorted({*last.own, *lowered})))
         if last.profile != "as_claimed" or last.without:
             return None
-        named = mentioned(self.claimed)
+        named = _mentioned(self.claimed, blocker)
         return replace(last, without=named) if named else None
 
     def _differs(self, rung: Attempt) -> bool:
@@ -211,14 +208,47 @@ class _Session:
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:
             place = workspace.prepare(root, self.submission, wanted)
-            finished = self._start(rung, place, shrunk, wanted)
-            ending = self._judge(place, finished)
+            ending = self._judge(place, self._start(rung, place, shrunk, wanted))
+            if self._has_artifact(place) and (names := self._evaluates_alone(ending)):
+                ending = self._second(rung, place, shrunk, wanted, ending, names[0])
             if self.options.keep is not None:
                 shutil.rmtree(self.options.keep, ignore_errors=True)
                 shutil.copytree(root, self.options.keep, symlinks=True)
         finally:
             shutil.rmtree(root, ignore_errors=True)
         return self._record(rung, shrunk, ending), ending
+
+    def _evaluates_alone(self, ending: outcome.Ending) -> list[str]:
+        """Switches by which a script that died in evaluation would do no more than that, longest first."""
+        if ending.outcome is not Outcome.CRASHED or time.monotonic() > self.deadline - 15:
+            return []
+        names = [k.name for k in self.knobs if k.via is shrink.Via.ENVIRONMENT]
+        return sorted((n for n in names if _EVALUATES_ONLY.fullmatch(n)), key=len, reverse=True)
+
+    def _has_artifact(self, place: workspace.Workspace) -> bool:
+        """Whether the run wrote a file that looks like a compressed model."""
+        theirs = {place.repo / e.path for e in self.submission.entries}
+        written = (p for p in place.repo.rglob("*") if p.suffix in _MODELS and p not in theirs)
+        return any(not p.is_symlink() and p.is_file() for p in written)
+
+    def _second(
+        self,
+        rung: Attempt,
+        place: workspace.Workspace,
+        shrunk: shrink.Shrunk,
+        wanted: needs.Needs,
+        first: outcome.Ending,
+        switch: str,
+    ) -> outcome.Ending:
+        """Evaluate in a second process what the first has written; its score counts, or the first failure."""
+        (place.root / "status.json").unlink(missing_ok=True)
+        alone = replace(shrunk, env={**shrunk.env, switch: "1"})
+        ending = self._judge(place, self._start(rung, place, alone, wanted))
+        if ending.outcome is not Outcome.COMPLETED:
+            return first
+        shrunk.apply(shrink.Knob(shrink.Via.ENVIRONMENT, switch, "0"), 1)
+        self.notes.append(f"training ended in: {first.blocker}; {switch}=1 evaluated what it had written")
+        return ending
 
     def _start(
         self, rung: Attempt, place: workspace.Workspace, shrunk: shrink.Shrunk, wanted: needs.Needs
@@ -291,6 +321,18 @@ class _Session:
             notes=(*self.notes, *ending.lines[-6:]),
             seconds=time.monotonic() - self.began,
         )
+
+
+def _mentioned(names: Iterable[str], blocker: str) -> tuple[str, ...]:
+    """The settings whose whole name a failure has, else those whose last words it has (``seq_len``)."""
+    words = {n: n.rpartition(".")[2].lstrip("-").replace("-", "_").strip("_") for n in names}
+    tails = {n: w.partition("_")[2] for n, w in words.items()}
+    for form in (words, tails):
+        telling = {n: w for n, w in form.items() if "_" in w}
+        found = tuple(n for n, w in telling.items() if re.search(rf"\b{w}\b", blocker, re.IGNORECASE))
+        if found:
+            return found
+    return ()
 
 
 def _keeping(rung: Attempt, *groups: str) -> Attempt:

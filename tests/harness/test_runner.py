@@ -167,6 +167,35 @@ def test_a_lowered_setting_that_the_failure_names_keeps_its_size_next(tmp_path):
     assert session._next(rung, Ending(Outcome.CRASHED, blocker, {}, ()), [first, rung]).own == rung.own
 
 
+@pytest.mark.parametrize(
+    ("blocker", "own"),
+    [
+        ("ValueError: prefix must be <= seq_len, got 192>128", ("EVAL_SEQ_LEN", "TRAIN_SEQ_LEN")),
+        ("ValueError: train_seq_len is 128", ("TRAIN_SEQ_LEN",)),
+        ("RuntimeError: dimension 1 of DIM", ()),
+    ],
+)
+def test_a_failure_names_settings_in_whole_or_by_their_last_words(blocker, own):
+    assert runner._mentioned(["EVAL_SEQ_LEN", "TRAIN_SEQ_LEN", "DIM", "MODEL_DIM"], blocker) == own
+
+
+@pytest.mark.slow
+def test_what_a_dying_run_has_written_is_evaluated_by_a_second_process(tmp_path):
+    """Some records were evaluated so: training in one process, the last evaluation in another."""
+    text = SCRIPT.replace("FAIL", "pass").replace(
+        "def main():\n", "def main():\n    only = os.environ.get('TTT_EVAL_ONLY', '0') == '1'\n"
+    )
+    text = text.replace("while step < args", "while not only and step < args")
+    text = text.replace('    open("final', '    only or open("final').replace(
+        "    with torch.inference_mode",
+        "    if not only: raise OSError('after training')\n    with torch.inference_mode",
+    )
+    record = run(tmp_path, text)
+    assert record.outcome is Outcome.COMPLETED, record.blocker
+    assert record.settings["TTT_EVAL_ONLY"] == "1 (was 0)"
+    assert "training ended in: OSError: after training" in record.notes[0]
+
+
 def test_a_step_that_is_never_reported_may_not_divide(tmp_path):
     rung = next_rung(tmp_path, "ZeroDivisionError: integer modulo by zero at train_gpt.py:9")
     assert rung.keep == ("progress",)

@@ -7,7 +7,7 @@ Started by ``harness.runner`` as ``python -m harness.child PLAN.json`` inside th
     run_dir     the folder the submission's files lie in
     layers      {sha256 of a source text: [layer name, lowered text]}
     constants   {dotted name: value} to set where the script assigns a literal
-    facade      keyword arguments of FacadeConfig
+    facade      keyword arguments of FacadeConfig; with more than one rank this process forks the others
     seed        seeds random, numpy and torch
     status      file that tells the parent how the script ended
     probes      keyword arguments of harness.probes.ProbeConfig, or null
@@ -23,6 +23,8 @@ import traceback
 import types
 from pathlib import Path
 from typing import Any
+
+from harness import ranks
 
 HARNESS = os.path.dirname(os.path.abspath(__file__))
 
@@ -76,6 +78,7 @@ def _run(plan: dict[str, Any]) -> dict[str, Any]:
     from harness.facade import FacadeConfig, install
     from harness.facade.sources import install as install_sources
 
+    others = ranks.split(plan, plan["facade"].get("ranks", 1))
     _seed(plan["seed"])
     install(FacadeConfig(**plan["facade"]))
     book = _book(plan)
@@ -93,6 +96,7 @@ def _run(plan: dict[str, Any]) -> dict[str, Any]:
         ended = _describe(error)
     sys.stdout.flush()
     sys.stderr.flush()
+    ended = ranks.gather(plan, ended, others)
     if probes is None or not probes.snapshots.worker:
         _report(plan, ended)
     if probes is not None:

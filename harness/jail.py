@@ -9,6 +9,7 @@ Exit codes: 125 the walls cannot be built here, 126 a check from inside failed, 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import platform
@@ -143,6 +144,14 @@ def walls(spec: dict[str, Any]) -> None:
     _mount("proc", f"{root}/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
     _change_root(root)
     socket.sethostname("sandbox")
+    _loopback()
+
+
+def _loopback() -> None:
+    """Bring up the loopback of the empty network namespace, over which ranks find one another."""
+    request = struct.pack("16sh14x", b"lo", 1)  # IFF_UP
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control.fileno(), 0x8914, request)  # SIOCSIFFLAGS
 
 
 def _leave_as(child: int) -> NoReturn:
@@ -215,9 +224,10 @@ _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 
 
-def filter_program(machine: str) -> bytes | None:
+def filter_program(machine: str, interfaces: bool = False) -> bytes | None:
     """The seccomp program: refuse what is listed, new namespaces and exotic sockets. None: unknown machine.
 
+    ``interfaces`` lets a process list its network interfaces (of which there is the loopback alone).
     Every block ends in a return or falls through to the next, so that no jump is long.
     """
     known = _ARCHITECTURES.get(machine)
@@ -230,15 +240,17 @@ def filter_program(machine: str) -> bytes | None:
     code += [(_EQUAL, 0, 1, clone3), (_RETURN, 0, 0, _ENOSYS)]  # its flags lie in memory: libc falls back
     code += [(_EQUAL, 0, 4, clone), (_LOAD, 0, 0, 16), (_ANY_BIT, 0, 1, _NEW_SPACES), (_RETURN, 0, 0, _EPERM)]
     code += [(_RETURN, 0, 0, _ALLOW)]
-    code += [(_EQUAL, 0, 6, socket_call), (_LOAD, 0, 0, 16)]
-    code += [(_EQUAL, 3 - i, 0, int(family)) for i, family in enumerate(_FAMILIES)]
+    families = (*_FAMILIES, socket.AF_NETLINK) if interfaces else _FAMILIES
+    count = len(families)
+    code += [(_EQUAL, 0, count + 3, socket_call), (_LOAD, 0, 0, 16)]
+    code += [(_EQUAL, count - i, 0, int(family)) for i, family in enumerate(families)]
     code += [(_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
     code += [(_RETURN, 0, 0, _ALLOW)]
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
 
-def _install_filter() -> bool:
-    program = filter_program(platform.machine())
+def _install_filter(interfaces: bool) -> bool:
+    program = filter_program(platform.machine(), interfaces)
     if program is None:
         return False
     buffer = ctypes.create_string_buffer(program)
@@ -273,7 +285,7 @@ def bounds(spec: dict[str, Any]) -> list[str]:
     """Limits, privileges and the filter; returns what does not hold as it should."""
     _limit(spec["limits"])
     _give_up_privileges(spec["uid"])
-    filtered = _install_filter()
+    filtered = _install_filter(spec["interfaces"])
     return leaks(spec, filtered)
 
 

@@ -62,8 +62,9 @@ class Companion(Protocol):
 class RunOptions:
     """How to run.
 
-    ``probes`` runs under the usual instruments when no ``companion`` is given; ``keep`` is a folder
-    that receives the run's files for inspection.
+    ``ranks`` above 1 starts that many real processes over gloo, without experiments. ``probes`` runs
+    under the usual instruments when no ``companion`` is given; ``keep`` is a folder that receives the
+    run's files for inspection.
     """
 
     no_sandbox: bool = False
@@ -73,6 +74,7 @@ class RunOptions:
     seed: int = 1337
     val: Stream = VALIDATION
     bf16: str = "alias"
+    ranks: int = 1
     probes: bool = True
     companion: Companion | None = None
     keep: Path | None = None
@@ -100,11 +102,11 @@ def run(
     if not layers or submission.entry_script is None:
         return RunRecord(Outcome.SKIPPED, "there is no training script")
     try:
-        sandbox = choose(options.no_sandbox)
+        sandbox = choose(options.no_sandbox, options.ranks)
     except SandboxRefusedError as refusal:
         return RunRecord(Outcome.REFUSED, str(refusal))
     with tempfile.TemporaryDirectory(prefix="golf-trace-") as traces:
-        if options.companion is None and options.probes:
+        if options.companion is None and options.probes and options.ranks == 1:
             options = replace(options, companion=Instruments(Path(traces), 0.85 * options.seconds))
         return _Session(submission, tuple(layers), logs, options, sandbox, began + options.seconds).climb()
 
@@ -290,6 +292,7 @@ class _Session:
                 "steps": rung.steps,
                 "wall_seconds": wall,
                 "bf16": rung.bf16,
+                "ranks": 1 if rung.alone else self.options.ranks,
                 "real_dynamo": any("flex_attention" in layer.text for layer in self.layers),
             },
             "seed": self.options.seed,

@@ -108,8 +108,8 @@ class Namespaces(Sandbox):
     name = "namespaces"
     walls = True
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: Limits | None = None, ranks: int = 1) -> None:
+        self.limits, self.ranks = limits or Limits(), ranks
 
     def start(
         self,
@@ -142,6 +142,7 @@ class Namespaces(Sandbox):
             "tmp_bytes": 2 << 30,
             "shm_bytes": 1 << 30,
             "mountpoint": str(_mountpoint()),
+            "interfaces": self.ranks > 1,  # gloo looks for the loopback by name
             "walls": self.walls,
             "parent": os.getpid(),
         }
@@ -219,8 +220,8 @@ def _best() -> Sandbox | str:
     return "; ".join(reasons)
 
 
-def choose(no_sandbox: bool = False) -> Sandbox:
-    """The best sandbox of this machine, tried once a process.
+def choose(no_sandbox: bool = False, ranks: int = 1) -> Sandbox:
+    """The best sandbox of this machine, tried once a process; ``ranks`` processes may find one another.
 
     Raises:
         SandboxRefusedError: none works here and none was not asked for.
@@ -232,4 +233,4 @@ def choose(no_sandbox: bool = False) -> Sandbox:
         raise SandboxRefusedError(
             f"no sandbox can be built here ({best}); install bubblewrap or use --no-sandbox"
         )
-    return best
+    return best if ranks == 1 or not isinstance(best, Namespaces) else type(best)(ranks=ranks)

@@ -49,7 +49,7 @@ def install(config: FacadeConfig) -> None:
 
     torch.set_num_threads(config.threads)
     dtypes.install(config.bf16)
-    compiling.install(config.real_dynamo)
+    compiling.install(config.real_dynamo or config.ranks > 1)  # real process groups ask it
     cuda.install()
     devices.install()
     optim.install()

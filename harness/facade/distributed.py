@@ -1,6 +1,6 @@
 """``torch.distributed`` at world size 1: every collective is a copy in place.
 
-With more ranks the real thing is used over gloo, which only needs the back-end's name changed.
+With more ranks the real thing is used over gloo (``harness.facade.gloo``).
 """
 
 from __future__ import annotations
@@ -143,19 +143,6 @@ def collectives() -> dict[str, Any]:
     }
 
 
-def _over_gloo() -> None:
-    import torch.distributed as dist
-
-    original: Any = dist.init_process_group
-
-    def init_process_group(*args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("device_id", None)
-        kwargs["backend"] = "gloo"
-        return original(**kwargs)
-
-    replace(dist, init_process_group=init_process_group, get_backend=constant("nccl"))
-
-
 def install(ranks: int) -> None:
     """Install the copies, or gloo when there really are several ranks."""
     import torch.distributed as dist
@@ -163,7 +150,9 @@ def install(ranks: int) -> None:
     import torch.nn.parallel as parallel
 
     if ranks > 1:
-        _over_gloo()
+        from harness.facade import gloo
+
+        gloo.install()
         return
     functions = collectives()
     replace(dist, **functions)

@@ -129,6 +129,40 @@ def test_time_is_up(tmp_path):
     assert record.outcome is Outcome.TIMEOUT
 
 
+def two_ranks(text):
+    """Every rank takes part in what the two compute; only the first prints."""
+    return text.replace(
+        "FAIL",
+        """rank, world = dist.get_rank(), dist.get_world_size()
+    mean, share, all_of = torch.tensor([float(rank)]), torch.zeros(1), torch.zeros(2)
+    dist.all_reduce(mean, op=dist.ReduceOp.AVG)
+    handle = dist.reduce_scatter_tensor(share, torch.tensor([1.0, 3.0]) * (rank + 1), op=dist.ReduceOp.AVG, async_op=True)
+    handle.wait()
+    dist.all_gather_into_tensor(all_of, share)
+    dist.barrier(device_ids=[rank])
+    from torch.nn.parallel import DistributedDataParallel as DDP
+    wrapped = DDP(torch.nn.Linear(1, 1).to(device), device_ids=[rank])
+    wrapped(torch.full((1, 1), float(rank))).sum().backward()
+    assert [world, mean.item(), all_of.tolist(), wrapped.module.weight.grad.item()] == [2, 0.5, [1.5, 4.5], 0.5]
+    assert rank == 0 or not BROKEN, "the second rank alone is wrong"
+    print(f"ranks agree: {world}", flush=True)""",
+    )
+
+
+@pytest.mark.slow
+def test_two_ranks_really_run_over_gloo(tmp_path):
+    record = run(tmp_path, two_ranks(SCRIPT).replace("BROKEN", "False"), ranks=2, keep=tmp_path / "kept")
+    assert record.outcome is Outcome.COMPLETED, record.blocker
+    assert "ranks agree: 2" in (tmp_path / "kept" / "output.txt").read_text()
+
+
+@pytest.mark.slow
+def test_the_rank_that_fails_first_is_the_one_that_is_named(tmp_path):
+    record = run(tmp_path, two_ranks(SCRIPT).replace("BROKEN", "True") + "\n", ranks=2)
+    assert record.outcome is Outcome.CRASHED
+    assert record.blocker.startswith("rank 1: AssertionError: the second rank alone is wrong at train_gpt.py")
+
+
 def test_no_sandbox_no_run(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "_best", lambda: "unshare: Operation not permitted")
     entry = submission(tmp_path, SCRIPT)

@@ -124,6 +124,28 @@ def test_exotic_sockets_are_filtered(view):
     assert view["vsock"] == "PermissionError"
 
 
+FIND = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname(), 5)
+try:
+    print([name for _, name in socket.if_nameindex()])
+except OSError as error:
+    print(type(error).__name__)
+try:
+    socket.create_connection(("192.0.2.1", 80), 3)
+except OSError:
+    print("alone")
+"""
+
+
+@pytest.mark.skipif(jail.filter_program(os.uname().machine) is None, reason="no filter for this machine")
+@pytest.mark.parametrize(("ranks", "interfaces"), [(1, "PermissionError"), (2, "['lo']")])
+def test_processes_find_one_another_over_the_loopback_and_nobody_else(walls, ranks, interfaces):
+    code, said = run(type(walls)(ranks=ranks), FIND)
+    assert (code, said.splitlines()) == (0, [interfaces, "alone"])
+
+
 def test_nothing_can_be_mounted(view):
     assert view["mount"] == -1
 
@@ -177,6 +199,7 @@ def test_filters_are_whole_programs():
     for machine in ("x86_64", "aarch64"):
         program = jail.filter_program(machine)
         assert program is not None
+        assert len(jail.filter_program(machine, interfaces=True)) == len(program) + 8
         assert len(program) % 8 == 0
         assert program[-8:] == bytes.fromhex("0600000000 00ff7f".replace(" ", ""))
     assert jail.filter_program("riscv128") is None

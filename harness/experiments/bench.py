@@ -23,12 +23,14 @@ class Ground:
 
     ``tokens`` is the validation stream; ``ordinary`` the ids that noise is drawn from (no control,
     unknown or boundary token). ``byte_counts`` gives the bytes each place of the stream decodes to
-    (shape of ``tokens``; None where the tokenizer cannot be read).
+    (shape of ``tokens``; None where the tokenizer cannot be read); ``word_starts`` tells of every id
+    whether its piece begins with a space.
     """
 
     tokens: Tokens
     ordinary: Tokens
     byte_counts: NDArray[np.int64] | None = None
+    word_starts: NDArray[np.bool_] | None = None
 
 
 @dataclass

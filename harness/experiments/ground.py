@@ -33,7 +33,7 @@ def of_world(files: tuple[str, ...], model: Path | None, vocabulary: int, sideca
     if sidecar:
         beside = tuple(f.replace("fineweb_val_", "fineweb_val_bytes_") for f in files)
         counts = read_stream(beside) if all(Path(f).is_file() for f in beside) else counts
-    return Ground(tokens, table.ordinary, counts)
+    return Ground(tokens, table.ordinary, counts, table.leading)
 
 
 class Table:

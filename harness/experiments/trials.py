@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import Executed, Scrambled
-from harness.experiments import drawn, prefix
+from harness.experiments import drawn, prefix, proposals
 from harness.experiments.bench import Ground, Session, Tokens
 from harness.experiments.evalue import TAU, kraft
 from harness.experiments.stages import Stage, final
@@ -54,14 +54,17 @@ class Volley:
 
     ``many`` changes one token in eight from the middle on, wipes the weights in memory and traces
     lines, all in one fork: where every charge before the middle is equal to the last bit, the
-    arithmetic is deterministic, the weights came from the artifact and the prefix holds. ``single``
-    changes one token. Only when the charges differ are the causes probed one by one.
+    arithmetic is deterministic, the weights came from the artifact and the prefix holds. ``likely``
+    puts a ``Proposal`` in from the first quarter on. Only when the charges differ are the causes
+    probed one by one.
     """
 
     trials: Trials
     wiped: bool
     shifts: list[prefix.Shift] = field(default_factory=list)
     many: Stage | None = None
+    likely: Stage | None = None
+    proposal: proposals.Proposal | None = None
     trace: Trace | None = None
     clean: bool = False
     replaced: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
@@ -70,18 +73,20 @@ class Volley:
         """Start both probes and wait for them."""
         trials, length = self.trials, len(self.trials.ground.tokens)
         changed, self.replaced = sparse_noise(trials.ground, length // 2 + 17)
-        alone = prefix.single_change(trials.ground, (3 * length) // 4 + 5)
+        self.proposal = proposals.draw(trials.ground, length // 4 + 9)
         first = trials.session.start(changed, scramble=self.wiped, coverage=True)
-        second = trials.session.start(alone)
+        second = trials.session.start(self.proposal.tokens)
         self.trace, self.many = trials.stage(first)
         if self.many is not None and len(self.many.places):
             shift = prefix.compare(trials.base, self.many, trials.ground.tokens, changed)
             self.clean = shift.reached and shift.compared > 0 and shift.moved == 0
             if self.clean or not self.wiped:
                 self.shifts.append(shift)
-        shift_alone = trials.shift(alone, second)
-        if shift_alone is not None:
-            self.shifts.append(shift_alone)
+        _, self.likely = trials.stage(second)
+        if self.likely is not None and len(self.likely.places):
+            self.shifts.append(
+                prefix.compare(trials.base, self.likely, trials.ground.tokens, self.proposal.tokens)
+            )
 
     def coverage(self) -> Experiment:
         """Which lines scoring ran."""
@@ -113,8 +118,13 @@ class Volley:
 
     def prefix(self, steady: bool) -> Experiment:
         """Prefix invariance, with a fork of its own where ``many`` was not clean."""
+        ground, length = self.trials.ground, len(self.trials.ground.tokens)
+        if any(s.proves for s in self.shifts) or not self.clean:
+            alone = prefix.single_change(ground, (3 * length) // 4 + 5)
+            shift = self.trials.shift(alone, self.trials.session.start(alone))
+            self.shifts += [shift] if shift is not None else []
         if not self.clean and self.trials.left() > 1:
-            new = prefix.tail_change(self.trials.ground, len(self.trials.ground.tokens) // 2 + 17)
+            new = prefix.tail_change(ground, length // 2 + 17)
             shift = self.trials.shift(new, self.trials.session.start(new))
             if shift is not None:
                 self.shifts.insert(0, shift)
@@ -246,6 +256,10 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
             data |= drawn.kraft_profile(at[here], nats[here], size)
             data |= {"text_mean": sums.mean, "text_error": sums.error, "text_count": sums.count}
             data |= {"text_evidence_nats": evidence}
+    if volley.proposal is not None:
+        told = proposals.judge(volley.proposal, volley.likely)
+        evidence = max(evidence, told.get("evidence_nats", evidence))
+        data |= {f"likely_{k}": v for k, v in told.items()}
     if noise is not None and "kraft_mean" in noise.data:
         evidence = max(evidence, float(noise.data["kraft_evidence_nats"]))
         data |= {f"noise_{k[6:]}": v for k, v in noise.data.items() if k.startswith("kraft_")}
@@ -259,6 +273,10 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
 def _kraft_verdict(evidence: float, data: dict[str, Any]) -> Experiment:
     means = [f"{data[k]:.3f} ± {data[e]:.3f} on {w}" for k, e, w in _MEANS if k in data]
     told = "the charges sum to Z = " + ", ".join(means) + " over the alphabet"
+    if data.get("likely_evidence_nats", -math.inf) >= TAU and data["likely_cells"] != "all":
+        told += (
+            f" ({data['likely_best_cell_mean']:.3f} ± {data['likely_best_cell_error']:.3f} on some contexts)"
+        )
     data["evidence_nats"] = evidence
     if evidence >= TAU:
         told += f": above 1, a valid scorer does so with probability below e^-{evidence:.0f}"
@@ -266,7 +284,11 @@ def _kraft_verdict(evidence: float, data: dict[str, Any]) -> Experiment:
     return Experiment("kraft", Holds.HOLDS, told, data)
 
 
-_MEANS = (("text_mean", "text_error", "text"), ("noise_mean", "noise_error", "noise"))
+_MEANS = (
+    ("text_mean", "text_error", "text"),
+    ("likely_mean", "likely_error", "likely tokens"),
+    ("noise_mean", "noise_error", "noise"),
+)
 
 
 def roundtrip(trials: Trials, stream: int) -> Experiment:

@@ -50,9 +50,9 @@ class Charged(Event, frozen=True):
     """Losses of located targets, in nats.
 
     ``via`` says what made them visible: ``cross_entropy`` and ``gather`` are computed losses,
-    ``sum`` and ``numpy_sum`` are losses that entered a total. ``positions`` index the validation
-    stream (the target's place; -1 where unknown); ``nats`` is parallel to it. ``total`` is the value
-    the script itself got. ``site`` is ``file:line`` of the innermost frame of the submission.
+    ``sum``, ``numpy_sum``, ``item`` and ``added`` are losses that entered a total. ``positions`` index
+    the validation stream (the target's place; -1 where unknown); ``nats`` is parallel to it. ``total``
+    is the value the script itself got. ``site`` is ``file:line`` of the innermost frame of the submission.
     """
 
     via: str

@@ -76,6 +76,26 @@ def single_change(ground: Ground, place: int, seed: int = SEED) -> Tokens:
     return changed
 
 
+def in_order(base: Stage) -> bool:
+    """Whether the stream is charged from left to right (places of one charge count as in order)."""
+    places, _, order = base.first()
+    return not (np.diff(order[np.argsort(places, kind="stable")]) < 0).any()
+
+
+def late_change(ground: Ground, base: Stage, seed: int = SEED) -> Tokens:
+    """Replace by noise what is charged last: a quarter of the charges, wherever in the stream it lies.
+
+    For scorers that take the documents in another order, a change from some place on would come
+    before nearly every charge.
+    """
+    places, _, order = base.first()
+    late = np.zeros(len(ground.tokens), bool)
+    if len(order):
+        late[places[order >= np.quantile(order, 0.75)]] = True
+    noise = np.random.default_rng(seed).choice(familiar(ground), len(ground.tokens))
+    return np.where(changeable(ground, 1) & late, noise, ground.tokens).astype(np.int64)
+
+
 def compare(base: Stage, probe: Stage, old: Tokens, new: Tokens) -> Shift:
     """Compare the charges of two runs of one stage that differ in the validation tokens."""
     changed = np.flatnonzero(old != new)

@@ -132,11 +132,9 @@ def judge(proposal: Proposal, stage: Stage | None) -> dict[str, Any]:
     ``evidence_nats`` is the logarithm of the mean, over the partitions, of the wealth from betting in
     every cell by itself.
     """
-    if stage is None or not stage.explained:
+    if stage is None or not stage.explained or not prefix.in_order(stage):
         return {}
-    places, nats, order = stage.first()
-    if not _in_order(places, order):
-        return {}
+    places, nats, _ = stage.first()
     _, at, here = np.intersect1d(proposal.places, places, return_indices=True)
     if not len(at):
         return {}
@@ -147,11 +145,6 @@ def judge(proposal: Proposal, stage: Stage | None) -> dict[str, Any]:
     data = _numbers(ratio) | {"evidence_nats": wealth[top] + math.log(spread), "cells": top}
     best = max(np.unique(labels := proposal.cells[top][at]), key=lambda k: betting(ratio[labels == k]))
     return data | {f"best_cell_{k}": v for k, v in _numbers(ratio[labels == best]).items()}
-
-
-def _in_order(places: NDArray[np.int32], order: NDArray[np.int64]) -> bool:
-    """Whether the stream is charged from left to right (places of one charge count as in order)."""
-    return not (np.diff(order[np.argsort(places, kind="stable")]) < 0).any()
 
 
 def _stratified(ratio: NDArray[np.float64], labels: Labels) -> float:

@@ -22,7 +22,7 @@ from harness.trace import Trace
 RELATIVE = 3e-5
 """Rounding of single-precision accumulation, relative to the loss."""
 _MOST_GROUPS = 5
-_TOTALS = ("sum", "numpy_sum", "item")
+_TOTALS = ("sum", "numpy_sum", "item", "added")
 
 Numbered = tuple[int, Charged]
 

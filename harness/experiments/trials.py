@@ -55,7 +55,8 @@ class Volley:
     ``many`` changes one token in eight from the middle on, wipes the weights in memory and traces
     lines, all in one fork: where every charge before the middle is equal to the last bit, the
     arithmetic is deterministic, the weights came from the artifact and the prefix holds. ``likely``
-    puts a ``Proposal`` in from the first quarter on. Only when the charges differ are the causes
+    puts a ``Proposal`` in from the first quarter on (or, where the stream is not charged from left to
+    right, noise in what is charged last). Only when the charges differ are the causes
     probed one by one.
     """
 
@@ -73,9 +74,13 @@ class Volley:
         """Start both probes and wait for them."""
         trials, length = self.trials, len(self.trials.ground.tokens)
         changed, self.replaced = sparse_noise(trials.ground, length // 2 + 17)
-        self.proposal = proposals.draw(trials.ground, length // 4 + 9)
+        if prefix.in_order(trials.base):
+            self.proposal = proposals.draw(trials.ground, length // 4 + 9)
+            other = self.proposal.tokens
+        else:
+            other = prefix.late_change(trials.ground, trials.base)
         first = trials.session.start(changed, scramble=self.wiped, coverage=True)
-        second = trials.session.start(self.proposal.tokens)
+        second = trials.session.start(other)
         self.trace, self.many = trials.stage(first)
         if self.many is not None and len(self.many.places):
             shift = prefix.compare(trials.base, self.many, trials.ground.tokens, changed)
@@ -84,9 +89,7 @@ class Volley:
                 self.shifts.append(shift)
         _, self.likely = trials.stage(second)
         if self.likely is not None and len(self.likely.places):
-            self.shifts.append(
-                prefix.compare(trials.base, self.likely, trials.ground.tokens, self.proposal.tokens)
-            )
+            self.shifts.append(prefix.compare(trials.base, self.likely, trials.ground.tokens, other))
 
     def coverage(self) -> Experiment:
         """Which lines scoring ran."""

@@ -33,7 +33,7 @@ _SUM: frozenset[Any] = frozenset(
 _FROM_NUMPY: frozenset[Any] = frozenset({torch.tensor, torch.as_tensor})
 _LEARN: frozenset[Any] = frozenset({Tensor.backward, torch.autograd.grad})
 _LOCATED = 0.3
-"""Share of targets that must lie in the stream before a tensor counts as validation."""
+"""Share of targets, padding apart, that must lie in the stream before a tensor counts as validation."""
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Watch:
     theirs: Callable[[str], bool]
     pending: list[NDArray[np.int32]] = field(default_factory=list)
     root: str = ""  # prefix cut off the file names of sites
+    handed_out: int | None = None  # place of the loss that last became a Python number (-1: not known)
 
     def observe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Take note of one torch call; never raises into the submission."""
@@ -64,7 +65,11 @@ class Watch:
         with torch._C.DisableTorchFunction():
             ids = targets.detach().reshape(-1).to(torch.int64).numpy()
         places = self.stream.locate(ids)
-        return places if len(ids) and (places >= 0).mean() >= _LOCATED else None
+        if not len(ids) or not (found := int((places >= 0).sum())):
+            return None
+        if found < _LOCATED * len(ids) and found < _LOCATED * _unpadded(ids):
+            return None
+        return places
 
     def charge(self, via: str, places: NDArray[np.int32], values: Any, total: float) -> None:
         """Emit the losses of located positions."""
@@ -98,6 +103,12 @@ class Watch:
     def numpy_sum(self, values: NDArray[Any], places: NDArray[np.int32], total: float) -> None:
         """Listener of ``arrays``."""
         self.charge("numpy_sum", places.reshape(-1), values.reshape(-1), total)
+
+
+def _unpadded(ids: NDArray[np.int64]) -> int:
+    """How many ids there are apart from the one that fills most of a batch of ragged rows."""
+    low = int(ids.min())
+    return len(ids) - int(np.bincount(np.minimum(ids - low, 1 << 20)).max())
 
 
 def is_theirs(ours: tuple[str, ...]) -> Callable[[str], bool]:
@@ -202,6 +213,20 @@ def _item(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any)
     places = tags.get(args[0])
     if places is not None and places.numel() == 1 and args[0].is_floating_point():
         watch.charge("item", places.reshape(-1).numpy(), [float(out)], float(out))
+        watch.handed_out = int(places)
+    return True
+
+
+def _add_number(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    """``total += mixed`` with a Python number: the loss, mixed or not, of the place handed out last.
+
+    Other totals (tokens, bytes) are counted alike at other lines; which one is the loss, its sum shows.
+    """
+    total, number = args[0], args[1] if len(args) > 1 else None
+    if watch.handed_out is None or type(number) is not float or not isinstance(total, Tensor) or total.ndim:
+        return False
+    if total.is_floating_point() and not total.requires_grad:
+        watch.charge("added", np.array([watch.handed_out], np.int32), [number], number)
     return True
 
 
@@ -224,6 +249,7 @@ _SPECIAL: dict[Any, Callable[[Watch, tuple[Any, ...], dict[str, Any], Any], bool
     F.nll_loss: _nll,
     Tensor.item: _item,
     Tensor.__getitem__: _getitem,
+    **dict.fromkeys((Tensor.__iadd__, Tensor.add_), _add_number),
     **dict.fromkeys(_GATHER, _gather),
     **dict.fromkeys(_SUM, _sum),
     **dict.fromkeys(_FROM_NUMPY, _from_numpy),

@@ -186,6 +186,18 @@ def test_a_number_alone_convicts_only_by_a_wide_margin(ground):
         assert noise.judge(doubtful, plain, ground).result is Holds.UNDECIDED
 
 
+def test_a_late_change_touches_what_is_charged_last_wherever_it_lies(ground):
+    order = (np.arange(1000) // 50) % 10  # two halves of the stream side by side
+    base = stage_of(ground, np.full(1000, 5.0), order=order)
+    assert not prefix.in_order(base)
+    new = prefix.late_change(ground, base)
+    changed = np.flatnonzero(new != ground.tokens)
+    assert set(order[changed - 1].tolist()) == {7, 8, 9}
+    shift = prefix.compare(base, base, ground.tokens, new)
+    assert shift.compared >= 700
+    assert ((new == 1) == (ground.tokens == 1)).all()
+
+
 def test_changes_keep_boundaries_and_the_largest_id(ground):
     for changed in (
         prefix.tail_change(ground, 500),

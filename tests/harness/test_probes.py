@@ -369,3 +369,26 @@ def test_only_the_submission_gets_arrays_that_take_notes(losses):
     assert rooms._copying(np.asarray)(losses, np.float32).places.tolist() == list(range(20, 28))
     assert rooms._copying(np.array)([losses, losses]).places.shape == (2, 8)
     assert type(rooms._copying(np.array)([1.0, 2.0])) is np.ndarray
+
+
+def test_losses_of_a_batch_that_is_mostly_padding_are_charged(seen, tokens):
+    targets = torch.zeros(8, 100, dtype=torch.int64)
+    targets[2, :60] = torch.from_numpy(tokens[70:130])
+    with torch.no_grad():
+        losses = F.cross_entropy(torch.zeros(800, VOCAB), targets.reshape(-1), reduction="none")
+        losses.reshape(8, 100)[2, 10:50].double().sum()
+    ((places, _),) = charged(seen, "sum")
+    assert places == list(range(80, 120))
+
+
+def test_losses_mixed_as_python_numbers_are_charged_where_a_tensor_adds_them_up(seen, tokens):
+    total, count = torch.zeros((), dtype=torch.float64), torch.zeros(())
+    with torch.no_grad():
+        losses = F.cross_entropy(torch.zeros(50, VOCAB), torch.from_numpy(tokens[70:120]), reduction="none")
+    for at in range(3):
+        mixed = 0.5 * losses[at].item()
+        total += mixed
+        count += 1.0
+    added = charged(seen, "added")
+    assert [places for places, _ in added] == [[70], [70], [71], [71], [72], [72]]
+    assert sum(nats[0] for _, nats in added[::2]) == pytest.approx(float(total))

@@ -8,7 +8,7 @@ PRECEDENTS ?=
 OUT ?= out/demo
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types unit docs clean bench-sweep bench-ngram bench-run bench-train
+.PHONY: demo test lint types unit docs pictures clean bench-sweep bench-ngram bench-run bench-train
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): some minutes the first time, torch is large"
@@ -35,6 +35,11 @@ unit: $(STAMP)
 docs: $(STAMP) ## regenerate the rule pages and build the documentation site in out/site
 	$(BIN)/python -m reports.rule_pages
 	$(BIN)/python -m reports.site --out out/site
+
+pictures: $(STAMP) ## CLONE=path/to/bare/clone: the pictures of the documentation, from real audits
+	-$(BIN)/golf-audit check --repo $(CLONE) --commit 7141d2af5 --out out/pictures -q
+	-$(BIN)/golf-audit sweep --repo $(CLONE) --all --no-run --out out/sweep -q
+	$(BIN)/python -m reports.site.shots --report out/pictures/report.html --queue out/sweep/index.html
 
 bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone
 	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE)

@@ -53,10 +53,13 @@ class Attributes(State):
 
     def lookup(self, name: str) -> Value:
         """The value of a name in the running frame."""
-        env: Env | None = self.frames[-1].env
+        own = self.frames[-1].env
+        if name in own.names:
+            return own.names[name]
+        env: Env | None = own.parent
         while env is not None:
             if name in env.names:
-                return env.names[name]
+                return self.note(env.names[name])
             env = env.parent
         return self.library(f"builtins.{name}")
 
@@ -64,12 +67,12 @@ class Attributes(State):
         """``base.name``, whatever the base may be."""
         if name in _LAYOUT:
             return Value(refs=(Method(Value(), name),))
-        if not base.refs:
+        refs = base.refs
+        if not refs:
             return self._opaque_attribute(base, name)
-        found = [self._attribute_of(base, ref, name) for ref in base.refs]
-        value = found[0]
-        for other in found[1:]:
-            value = merge(value, other)
+        value = self._attribute_of(base, refs[0], name)
+        for ref in refs[1:]:
+            value = merge(value, self._attribute_of(base, ref, name))
         return value
 
     def _opaque_attribute(self, base: Value, name: str) -> Value:
@@ -90,7 +93,7 @@ class Attributes(State):
         if isinstance(ref, Super):
             return self._super_attribute(ref, name)
         if isinstance(ref, ModuleObj):
-            return ref.env.names.get(name, NOTHING)
+            return self.note(ref.env.names.get(name, NOTHING))
         if name == "grad":
             return Value(bits=flat(base) | self.pending | GRAD, refs=())
         if name in _SAME:
@@ -117,7 +120,7 @@ class Attributes(State):
                 names = {d.id for d in function.node.decorator_list if isinstance(d, ast.Name)}
                 if "classmethod" in names:
                     return self._bind(value, ref, Value(refs=(ref,)))
-        return value
+        return self.note(value)
 
     def _super_attribute(self, ref: Super, name: str) -> Value:
         for base in ref.owner.bases:
@@ -140,7 +143,7 @@ class Attributes(State):
         bound = []
         for ref in value.refs:
             if not isinstance(ref, Function) or isinstance(ref.node, ast.Lambda):
-                return value
+                return self.note(value)
             names = {d.id for d in ref.node.decorator_list if isinstance(d, ast.Name)}
             if "staticmethod" in names:
                 return value

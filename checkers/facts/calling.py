@@ -7,6 +7,7 @@ from typing import Any
 
 from checkers.facts.folding import with_bits
 from checkers.facts.heap import Heap
+from checkers.facts.memory import Remembered, holders
 from checkers.facts.source import Module
 from checkers.facts.state import NEVER, Frame
 from checkers.facts.statements import EXIT
@@ -24,6 +25,7 @@ from checkers.facts.values import (
     Library,
     Mapping,
     Method,
+    Obj,
     Partial,
     Sequence,
     Super,
@@ -138,16 +140,34 @@ class Calling(Heap):
             args = [function.bound, *args]
         key = self._key(function, args, keywords)
         known = self.remembered.get(key)
-        if known is not None:
+        if known is not None and known.holds(self.changes, self.weights):
+            self.frames[-1].roots |= known.roots
             return self._recalled(known, args, keywords)
         self._bind_arguments(function, env, args, keywords)
         start, events, touched = now(), len(self.events), self.touched
         self.touched = NEVER
-        result = self._run(function, env, node)
+        result, read = self._run(function, env, node)
         if key is not None and self.touched > start and len(self.events) == events and _simple(result):
-            self.remembered[key] = (self.inputs(args, keywords), result)
+            self._remember(key, function, args, keywords, result, read)
         self.touched = min(touched, self.touched)
         return result
+
+    def _remember(
+        self,
+        key: Any,
+        function: Function,
+        args: list[Value],
+        keywords: dict[str, Value],
+        result: Value,
+        read: set[Obj],
+    ) -> None:
+        """Keep the result of a call together with what it may have read."""
+        roots, every = set(read), (*args, *keywords.values())
+        for value in every:
+            roots.update(o for o in holders(value) if type(o) is not Cell and self._like(o) is o)
+        free = function.bound is None and (bool(read) or any(_leads_on(v) for v in every))
+        inputs, weights = self.inputs(args, keywords), self.weights if free else None
+        self.remembered[key] = Remembered(inputs, result, frozenset(roots), self.changes, weights)
 
     def _kernel(self, args: list[Value], keywords: dict[str, Value]) -> Value:
         """A device kernel writes into the buffers that its caller made for it."""
@@ -161,8 +181,7 @@ class Calling(Heap):
 
     def _key(self, function: Function, args: list[Value], keywords: dict[str, Value]) -> Any:
         """What a call's result depends on, but for the sources of its inputs; None when too much."""
-        weights = self.weights if function.bound is None else -1
-        parts: list[Any] = [function.node, function.env, self.version, weights, bool(self.uncertain)]
+        parts: list[Any] = [function.node, function.env, self.version, bool(self.uncertain)]
         for value in (*args, *keywords.values()):
             if value.known and not isinstance(value.const, (int, float, str, bool, type(None))):
                 return None
@@ -173,16 +192,15 @@ class Calling(Heap):
     def _like(self, ref: Any) -> Any:
         """What makes two arguments the same: of modules the structure; what they learned is looked up."""
         if isinstance(ref, Instance) and ref.cls is not None and self.is_model(ref):
-            return self.shapes.of(ref, self.changes, self.learned)
+            return self.shapes.of(ref, self.learned)
         return _identity(ref)
 
-    def _recalled(self, known: Any, args: list[Value], keywords: dict[str, Value]) -> Value:
-        before, result = known
+    def _recalled(self, known: Remembered, args: list[Value], keywords: dict[str, Value]) -> Value:
         inputs = self.inputs(args, keywords) & ~RAW
         for value in (*args, *keywords.values()):
             if any(isinstance(r, Instance) for r in value.refs):
                 inputs |= self.learned_in(value)
-        return _resupplied(result, before | self.learned, inputs)
+        return _resupplied(known.result, known.inputs | self.learned, inputs)
 
     def _bind_arguments(
         self, function: Function, env: Env, args: list[Value], keywords: dict[str, Value]
@@ -190,6 +208,8 @@ class Calling(Heap):
         spec = function.node.args
         names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
         bound = dict(function.defaults)
+        for default in function.defaults.values():
+            self.note(default)
         bound.update(zip(names, args, strict=False))
         extra = args[len(names) :]
         every = dict.fromkeys([*names, *(a.arg for a in spec.kwonlyargs)])  # in order: a set has none
@@ -209,7 +229,8 @@ class Calling(Heap):
         if spec.kwarg is not None:
             env.names[spec.kwarg.arg] = Value(refs=(others,))
 
-    def _run(self, function: Function, env: Env, node: ast.AST) -> Value:
+    def _run(self, function: Function, env: Env, node: ast.AST) -> tuple[Value, set[Obj]]:
+        """Run a function's body; its result, and what it read of other scopes."""
         target = function.node
         frame = Frame(target, env, function.owner, function.bound)
         if function.bound is not None and getattr(target, "name", "") == "__init__":
@@ -221,17 +242,18 @@ class Calling(Heap):
         self.module = env.module
         try:
             if isinstance(target, ast.Lambda):
-                return self.eval(target.body)
+                return self.eval(target.body), frame.roots
             self.run_block(target.body)
         finally:
             self.frames.pop()
+            self.frames[-1].roots |= frame.roots
             self.module, self.calls = module, calls
         if frame.yielded:
             whole = frame.yielded[0]
             for other in frame.yielded[1:]:
                 whole = merge(whole, other)
-            return Value(refs=(Sequence(None, Value(UNKNOWN, whole.bits, whole.refs)),))
-        return frame.returned if frame.returned is not None else NONE
+            return Value(refs=(Sequence(None, Value(UNKNOWN, whole.bits, whole.refs)),)), frame.roots
+        return (frame.returned if frame.returned is not None else NONE), frame.roots
 
     def _bound(self, found: Any, ref: Instance) -> Value:
         value, owner = found
@@ -302,6 +324,11 @@ def _is_kernel(node: Any) -> bool:
     return any(
         "jit" in ast.dump(d) and "script" not in ast.dump(d) for d in getattr(node, "decorator_list", ())
     )
+
+
+def _leads_on(value: Value) -> bool:
+    """Whether a value may lead to learned state that a recalled call does not look up anew."""
+    return any(isinstance(r, (Sequence, Mapping, Function, Method, Partial)) for r in value.refs)
 
 
 def _identity(ref: Any) -> Any:

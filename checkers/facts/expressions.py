@@ -44,10 +44,12 @@ class Expressions(Items):
         self.steps += 1
         if self.steps > self.limit:
             raise OutOfStepsError
-        handler = _HANDLERS.get(type(node))
-        if handler is None:
+        if type(node) is ast.Name:  # two of five; most name something of the running frame
+            value = self.frames[-1].env.names.get(node.id) or self.lookup(node.id)
+        elif (handler := _HANDLERS.get(type(node))) is not None:
+            value = handler(self, node)
+        else:
             return self._union(node)
-        value = handler(self, node)
         self.values[node] = value
         return value
 
@@ -64,9 +66,6 @@ class Expressions(Items):
         if known is not None:
             return known
         return Value(node.value, path_bits(node.value))
-
-    def _name(self, node: ast.Name) -> Value:
-        return self.lookup(node.id)
 
     def _attribute(self, node: ast.Attribute) -> Value:
         return self.attribute(self.eval(node.value), node.attr)
@@ -257,7 +256,6 @@ class Expressions(Items):
 
 _HANDLERS: dict[type, Callable[..., Value]] = {
     ast.Constant: Expressions._constant,
-    ast.Name: Expressions._name,
     ast.Attribute: Expressions._attribute,
     ast.Subscript: Expressions._subscript,
     ast.Slice: Expressions._slice,

@@ -114,7 +114,7 @@ class Facts:
     @cached_property
     def flow(self) -> Flow:
         """Backward slices over the code that runs."""
-        return Flow(self.modules, self.callees, self.callers, lambda node: bool(self.reaches(node)))
+        return Flow(self.modules, self.callees, self.callers, self.runs)
 
     def module_of(self, node: ast.AST) -> Module:
         """The module that holds a node.
@@ -153,6 +153,16 @@ class Facts:
                     return self._decided(node, outer, module)
                 return self._never(outer, module)
         return Reach(Runs.MAYBE, "outside every statement")
+
+    def runs(self, node: ast.AST) -> bool:
+        """Whether a node may run: the answer of ``reaches`` without its words, which cost much more."""
+        machine = self.machine
+        if machine is None or not machine.complete:
+            return True
+        for outer in (node, *self.module_of(node).ancestors(node)):
+            if isinstance(outer, ast.stmt):
+                return outer in machine.seen
+        return True
 
     def _decided(self, node: ast.AST, statement: ast.stmt, module: Module) -> Reach:
         """A statement that ran; a part of it may still be in the arm of an expression not taken."""

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Callable, Iterable
 
 from checkers.facts.source import Binding, FunctionNode, Module, arguments
+from harness.nodes import children
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 MOST = 4000  # expressions in one slice
@@ -53,7 +54,7 @@ class Flow:
             seen.add(node)
             stack.extend(
                 (c, steps)
-                for c in ast.iter_child_nodes(node)
+                for c in children(node)
                 if isinstance(c, (ast.expr, ast.keyword, ast.comprehension))
             )
             if steps < depth:
@@ -159,7 +160,7 @@ def returns(function: ast.AST) -> list[ast.AST]:
             continue
         if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom)) and node.value is not None:
             found.append(node.value)
-        stack.extend(ast.iter_child_nodes(node))
+        stack += children(node)
     return found
 
 

@@ -15,7 +15,7 @@ from checkers.facts.values import (
     UNKNOWN,
     Function,
     Instance,
-    Mapping,
+    Names,
     Partial,
     Sequence,
     Value,
@@ -221,7 +221,8 @@ def _globals(machine: Any, use: Use) -> Value:
     env = machine.frames[-1].env
     while use.name == "globals" and env.parent is not None:
         env = env.parent
-    mapping = Mapping()
+    machine.touched = 0  # a call that reads its scope as a whole is not remembered
+    mapping = Names()
     mapping.items = env.names
     return Value(refs=(mapping,))
 

@@ -224,7 +224,7 @@ def _load_state(machine: Any, use: Use) -> Value | None:
 def _hook(machine: Any, use: Use) -> Value:
     receiver = use.receiver or NOTHING
     for ref in receiver.refs:
-        machine.touch_all()
+        machine.touch(ref)
         if isinstance(ref, Instance) and use.args and len(ref.hooks) < 4:
             ref.hooks.append(use.args[0])
     handle = Instance(None, machine.loops, "hook")
@@ -239,7 +239,7 @@ def _remove(machine: Any, use: Use) -> Value | None:
         if isinstance(ref, Instance) and ref.what == "hook":
             for model in ref.attrs["_of"].refs:
                 if isinstance(model, Instance):
-                    machine.touch_all()
+                    machine.touch(model)
                     model.hooks.clear()
     return NOTHING
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from checkers.facts.source import Module
 from checkers.facts.values import Ways
 from harness.logs import LogBook
-from harness.nodes import children, walk
+from harness.nodes import children
 
 _LEAST = 8  # characters of literal text
 _TELLING = re.compile(r"[A-Za-z_]{3,}[ :=]")  # a word and what follows it, no mere unit
@@ -54,15 +54,15 @@ def _by_finals(
 ) -> dict[ast.AST, bool]:
     if not lines:
         return {}
-    live = [p for m in modules for p in _patterns(m.tree, seen, True)]
+    printing = [(m, n, p) for m, n in _strings(modules) if (p := _pattern(n))]
+    live = [pattern for module, node, pattern in printing if _statement(module, node) in seen]
     unexplained = [line for line in lines if not any(p.search(line) for p in live)]
-    if not unexplained:
-        return {}
     found: dict[ast.AST, bool] = {}
-    for test, body, outcome in _not_taken(modules, ways, seen):
-        dead = ast.Module(body=[n for n in body if isinstance(n, ast.stmt)], type_ignores=[])
-        if any(p.search(line) for p in _patterns(dead, seen, False) for line in unexplained):
-            found.setdefault(test, outcome)
+    for module, node, pattern in printing if unexplained else ():
+        if _statement(module, node) not in seen and any(pattern.search(line) for line in unexplained):
+            for owner, test, outcome in _not_taken(module, node, ways, seen):
+                if isinstance(owner, ast.If):
+                    found[test] = found.get(test, False) or outcome
     return found
 
 
@@ -72,39 +72,62 @@ def _by_words(
     """Tests behind whose other outcome stand words that a line of settings has and running code has not."""
     found: dict[ast.AST, bool] = {}
     text = ""
-    for test, body, outcome in _not_taken(modules, ways, seen):
-        for string in (n for part in body for n in walk(part) if isinstance(n, ast.JoinedStr)):
-            pattern = _words_of(string)
-            if pattern is None or not any(pattern[1].search(line) for line in lines):
-                continue
-            text = text or "\n".join(_running_text(modules, seen, ways))
-            if pattern[0] not in text:
-                found.setdefault(test, outcome)
+    for module, string in _strings(modules) if lines else ():
+        behind = list(_not_taken(module, string, ways, seen))
+        words = _words_of(string, lines) if behind else None
+        if words is None:
+            continue
+        text = text or "\n".join(_running_text(modules, seen, ways))
+        if words not in text:
+            for _, test, outcome in behind:
+                found[test] = found.get(test, False) or outcome
     return found
 
 
-def _not_taken(
-    modules: tuple[Module, ...], ways: dict[ast.AST, Ways], seen: set[ast.AST]
-) -> Iterator[tuple[ast.AST, list[ast.AST], bool]]:
-    """Every decided test of code that runs, with the branch or arm that was not taken."""
+def _strings(modules: tuple[Module, ...]) -> Iterator[tuple[Module, ast.JoinedStr]]:
+    """The formatted strings of all layers."""
     for module in modules:
         for node in module.parents:
-            if isinstance(node, ast.If) and node in seen:
-                way = ways.get(node.test)
-                for body, outcome in ((node.body, True), (node.orelse, False)):
-                    if way is not None and not way.open and body and body[0] not in seen:
-                        yield node.test, list(body), outcome
-            elif isinstance(node, ast.IfExp) and (way := ways.get(node.test)) and not way.open:
-                yield node.test, [node.orelse if way.true else node.body], not way.true
+            if type(node) is ast.JoinedStr:
+                yield module, node
 
 
-def _words_of(node: ast.JoinedStr) -> tuple[str, re.Pattern[str]] | None:
-    """The longest literal piece of a formatted string, if it tells anything, and a pattern of the whole."""
+def _statement(module: Module, node: ast.AST) -> ast.AST | None:
+    """The innermost statement around an expression."""
+    return next((a for a in module.ancestors(node) if isinstance(a, ast.stmt)), None)
+
+
+def _not_taken(
+    module: Module, node: ast.AST, ways: dict[ast.AST, Ways], seen: set[ast.AST]
+) -> Iterator[tuple[ast.AST, ast.AST, bool]]:
+    """The branches and arms not taken that hold a node, of decided tests in code that runs.
+
+    Each as the branching node, its test, and the outcome that would have led here.
+    """
+    below = node
+    for outer in module.ancestors(node):
+        if isinstance(outer, (ast.If, ast.IfExp)) and below is not outer.test:
+            way = ways.get(outer.test)
+            if way is None or way.open:
+                pass
+            elif isinstance(outer, ast.IfExp):
+                if below is (outer.orelse if way.true else outer.body):
+                    yield outer, outer.test, not way.true
+            elif outer in seen:
+                wanted = below in outer.body
+                if (outer.body if wanted else outer.orelse)[0] not in seen:
+                    yield outer, outer.test, wanted
+        below = outer
+
+
+def _words_of(node: ast.JoinedStr, lines: tuple[str, ...]) -> str | None:
+    """The longest literal piece of a formatted string, if it tells anything and printed one of the lines."""
     parts = [p.value if isinstance(p, ast.Constant) else None for p in node.values]
     longest = max((p.strip() for p in parts if isinstance(p, str)), key=len, default="")
     if len(longest) < _LEAST or not _TELLING.search(longest):
         return None
-    return longest, _whole(parts)
+    having = [line for line in lines if longest in line]
+    return longest if having and any(map(_whole(parts).search, having)) else None
 
 
 def _running_text(
@@ -124,20 +147,6 @@ def _running_text(
                 stack += [(node.test, run), (node.body if way.true else node.orelse, run)]
             else:
                 stack += [(child, run) for child in children(node)]
-
-
-def _patterns(tree: ast.AST, seen: set[ast.AST], live: bool) -> list[re.Pattern[str]]:
-    """Patterns of the score lines that the statements of a tree print, those run or those not run."""
-    found = []
-    stack: list[tuple[ast.AST, bool]] = [(tree, not live)]
-    while stack:
-        node, run = stack.pop()
-        if isinstance(node, ast.stmt):
-            run = node in seen
-        if isinstance(node, ast.JoinedStr) and run is live and (pattern := _pattern(node)):
-            found.append(pattern)
-        stack += [(child, run) for child in children(node)]
-    return found
 
 
 def _pattern(node: ast.JoinedStr) -> re.Pattern[str] | None:

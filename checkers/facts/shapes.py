@@ -24,19 +24,27 @@ class Shapes:
     def __init__(self) -> None:
         self._numbers: dict[Any, int] = {}
         self._known: dict[Obj, Any] = {}
-        self._stamp = -1
+        self._members: set[Obj] = set()  # what the known numbers depend on
         self._above: dict[Obj, int] = {}
         self._left = 0
         self._cycles = 0  # parts met inside themselves: their numbers hold only there
         self._learned = 0
 
-    def of(self, obj: Instance, stamp: int, learned: int) -> Any:
+    def changed(self, obj: Obj) -> None:
+        """An object changes: numbers that may depend on it are forgotten."""
+        if obj in self._members:
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget which module has which number."""
+        self._known.clear()
+        self._members.clear()
+
+    def of(self, obj: Instance, learned: int) -> Any:
         """The number of a module's structure, or the module itself when it is too large to compare.
 
-        ``stamp`` changes whenever an object does; ``learned`` masks the bits that do not count.
+        ``learned`` masks the bits that do not count.
         """
-        if stamp != self._stamp:
-            self._known, self._stamp = {}, stamp
         known = self._known.get(obj)
         if known is None:
             self._left, self._learned, self._above = _MOST, learned, {}
@@ -62,6 +70,7 @@ class Shapes:
         if above is not None:
             self._cycles += 1
             return "above", len(self._above) - above
+        self._members.add(obj)
         self._left -= 1
         if self._left < 0:
             raise _TooLargeError

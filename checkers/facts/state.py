@@ -6,6 +6,7 @@ import ast
 from typing import Any
 
 from checkers.facts.events import Did, Event
+from checkers.facts.memory import Remembered, holders
 from checkers.facts.settings import Settings
 from checkers.facts.shapes import Shapes
 from checkers.facts.source import Module
@@ -21,9 +22,12 @@ from checkers.facts.values import (
     Cell,
     Env,
     Function,
+    Instance,
     Library,
+    Mapping,
     Method,
     Obj,
+    Sequence,
     Value,
     Ways,
     now,
@@ -31,6 +35,7 @@ from checkers.facts.values import (
 
 STEPS = 400_000  # evaluated expressions; a 3,000-line script takes about a tenth
 NEVER = 1 << 62
+_STAMPED = frozenset({Instance, Mapping, Sequence})
 LEARNED = ("update", "count", "write")
 
 
@@ -41,7 +46,18 @@ class OutOfStepsError(Exception):
 class Frame:
     """One running call."""
 
-    __slots__ = ("branches", "env", "exits", "function", "owner", "receiver", "returned", "start", "yielded")
+    __slots__ = (
+        "branches",
+        "env",
+        "exits",
+        "function",
+        "owner",
+        "receiver",
+        "returned",
+        "roots",
+        "start",
+        "yielded",
+    )
 
     def __init__(
         self, function: ast.AST | None, env: Env, owner: Any = None, receiver: Value | None = None
@@ -55,6 +71,7 @@ class Frame:
         self.yielded: list[Value] = []
         self.branches: list[dict[str, Value]] = []  # the names when each open branch or iteration began
         self.exits: list[list[dict[str, Value]]] = []  # for each open loop, what left it early had assigned
+        self.roots: set[Obj] = set()  # what it read of other scopes
 
 
 class State:
@@ -93,11 +110,11 @@ class State:
         self.guard = 0  # iterations on which the branch being run depends
         self.ranked = 0  # depth of branches that hang on the rank
         self.touched = NEVER  # serial of the oldest object changed by the running call
-        self.version = 0  # counts the changes of objects that outlive the frame that made them
-        self.changes = 0  # counts the changes of all objects but tensors
+        self.version = 0  # counts the changes of scopes, classes and all else that bears no stamp
+        self.changes = 0  # counts all changes but those of tensors
         self.shapes = Shapes()
         self.weights = 0  # counts the changes of learned state
-        self.remembered: dict[Any, Any] = {}  # results of calls that changed nothing
+        self.remembered: dict[Any, Remembered] = {}  # results of calls that changed nothing
         self.stepped = False  # an update followed the last backward pass
         self.cleared: set[int] = set()  # serials of the optimizers zeroed since the last backward pass
         self.named: set[str | None] = set()  # attributes assigned so far, None for one of unknown name
@@ -131,18 +148,29 @@ class State:
         self.touched = min(self.touched, serial)
         if not quiet and not isinstance(obj, (Cell, Method)):
             self.changes += 1
-            self.version += serial < self.frames[-1].start
+            self.shapes.changed(obj)
+            if type(obj) in _STAMPED:
+                obj.stamp = self.changes
+            else:
+                self.version += serial < self.frames[-1].start
 
     def touch_weights(self) -> None:
         """Learned state is about to change; what a method makes of it is looked up when it is recalled."""
         self.touched = 0
         self.weights += 1
+        self.shapes.forget()
 
-    def touch_all(self) -> None:
-        """Many objects are about to change."""
+    def touch_scope(self) -> None:
+        """A name of an outer scope is about to change."""
         self.touched = 0
         self.version += 1
         self.changes += 1
+
+    def note(self, value: Value) -> Value:
+        """The running call reads a value of another scope or of a class."""
+        if value.refs:
+            self.frames[-1].roots.update(holders(value))
+        return value
 
     def emit(self, kind: Did, node: ast.AST, bits: int, **data: Any) -> Event:
         """Record an event here and now."""

@@ -226,9 +226,9 @@ class Statements(Looping):
         for alias in node.names:
             if env is not None and alias.name == "*":
                 for name, value in env.names.items():
-                    self.bind(name, value)
+                    self.bind(name, self.note(value))
             elif env is not None and alias.name in env.names:
-                self.bind(alias.asname or alias.name, env.names[alias.name])
+                self.bind(alias.asname or alias.name, self.note(env.names[alias.name]))
             else:
                 inner = self.import_layer(alias.name, node) if not node.module else None
                 value = (
@@ -261,7 +261,7 @@ class Statements(Looping):
             value = merge(target.names.get(name), value) if name in target.names else value
         target.names[name] = value
         if target is not env:
-            self.touch_all()
+            self.touch_scope()
             env.names.pop(name, None)
 
     def assign(self, target: ast.AST, value: Value) -> None:

@@ -101,11 +101,12 @@ class Value:
 class Obj:
     """A heap object. ``state`` holds the bits that were written into it."""
 
-    __slots__ = ("birth", "serial", "state")
+    __slots__ = ("birth", "serial", "stamp", "state")
 
     def __init__(self, birth: tuple[Any, ...] = (), state: int = 0) -> None:
         self.birth = birth
         self.state = state
+        self.stamp = 0  # the number of its last change
         self.serial = next(_SERIAL)  # older objects have smaller numbers
 
 
@@ -285,6 +286,12 @@ class Mapping(Obj):
         super().__init__(birth)
         self.items: dict[Any, Value] = {}
         self.rest: Value | None = None
+
+
+class Names(Mapping):
+    """The names of a scope as ``globals()`` gives them: a change of it is one of the scope."""
+
+    __slots__ = ()
 
 
 class ModuleObj(Obj):

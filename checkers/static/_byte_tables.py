@@ -190,6 +190,7 @@ def _origin(
 ) -> tuple[ast.FunctionDef, str] | None:
     """The builder and local name that a table expression comes from, through views and casts."""
     facts = charges.facts
+    names = {name for _, name in tables}
     seen: set[At] = set()
     stack = [At(table)]
     while stack and len(seen) < _MOST:
@@ -198,7 +199,7 @@ def _origin(
             continue
         seen.add(at)
         node = at.node
-        if isinstance(node, ast.Name):
+        if isinstance(node, ast.Name) and node.id in names:
             module = facts.module_of(node)
             found = module.scope_of(node).lookup(node.id)
             owner = found[0].node if found else None

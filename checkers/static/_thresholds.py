@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from checkers.facts import Facts
 from checkers.static._charges import Charges
+from harness.nodes import walk
 
 _ABOVE, _BELOW = (ast.Gt, ast.GtE), (ast.Lt, ast.LtE)
 
@@ -47,7 +48,7 @@ def _closed_for(charges: Charges, function: ast.AST | None, names: frozenset[str
 
 def _returned(function: ast.AST, names: frozenset[str]) -> set[int]:
     """The places of ``names`` in the tuple that a function returns."""
-    returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)]
+    returned = [n.value for n in walk(function) if isinstance(n, ast.Return)]
     rows = [v.elts if isinstance(v, ast.Tuple) else [v] for v in returned]
     return {i for row in rows for i, e in enumerate(row) if isinstance(e, ast.Name) and e.id in names}
 
@@ -65,7 +66,7 @@ def _results(facts: Facts, call: ast.Call) -> frozenset[str]:
     parent = facts.module_of(call).parents.get(call)
     if not isinstance(parent, ast.Assign):
         return frozenset()
-    return frozenset(n.id for t in parent.targets for n in ast.walk(t) if isinstance(n, ast.Name))
+    return frozenset(n.id for t in parent.targets for n in walk(t) if isinstance(n, ast.Name))
 
 
 def _closed(charges: Charges) -> Iterator[tuple[ast.Compare, ast.expr]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from checkers.facts import UNKNOWN, Binding, Facts, Module, Scope, arguments
 from checkers.facts.flow import returns
 from checkers.static._writes import FUNCTIONS, Part, Write, collect_attributes, collect_writes
+from harness.nodes import children
 
 MOST = 6000  # places in one trace
 _DEEPEST = 8  # calls inside calls
@@ -57,6 +58,7 @@ class Tracer:
         self._written: dict[ast.AST, dict[str, list[Write]]] = {}
         self._stored: dict[str, list[Write]] | None = None
         self._learned: dict[ast.AST, bool] = {}
+        self._behind: dict[tuple[At, bool, bool], list[At]] = {}
         self._returns: dict[ast.AST, list[ast.AST]] = {}
 
     def trace(
@@ -89,6 +91,13 @@ class Tracer:
 
     def behind(self, at: At, controls: bool = False, choices: bool = True) -> list[At]:
         """The places one step behind."""
+        key = (at, controls, choices)
+        known = self._behind.get(key)
+        if known is None:
+            known = self._behind[key] = self._one_step(at, controls, choices)
+        return known
+
+    def _one_step(self, at: At, controls: bool, choices: bool) -> list[At]:
         node = at.node
         if isinstance(node, ast.Name):
             return self._name(at, node, controls, choices) if isinstance(node.ctx, ast.Load) else []
@@ -103,7 +112,7 @@ class Tracer:
         if not choices and (kept := _without_choice(node)) is not None:
             return [At(n, at.calls) for n in kept]
         parts = (ast.expr, ast.keyword, ast.comprehension)
-        return [At(c, at.calls) for c in ast.iter_child_nodes(node) if isinstance(c, parts)]
+        return [At(c, at.calls) for c in children(node) if isinstance(c, parts)]
 
     def runs(self, node: ast.AST) -> bool:
         """Tell whether a node may run under the headline configuration (``facts.reaches`` without "

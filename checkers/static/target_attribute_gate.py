@@ -13,6 +13,7 @@ from checkers.static._charges import Charges, charges_of, uncharged
 from checkers.static._report import finding, numbered
 from checkers.static._thresholds import shut
 from checkers.subject import Subject
+from harness.nodes import walk
 
 RULE = "target-attribute-gate"
 _MESSAGE = (
@@ -130,8 +131,8 @@ def _native(
 
 def _forwarded(target: CFunction, native: dict[str, CFunction]) -> tuple[CFunction, dict[str, str]]:
     """The method that an exported function only hands its arguments to, with the names on both sides."""
-    calls = [n for n in ast.walk(target.function) if isinstance(n, ast.Call)]
-    loops = any(isinstance(n, ast.For) for n in ast.walk(target.function))
+    calls = [n for n in walk(target.function) if isinstance(n, ast.Call)]
+    loops = any(isinstance(n, ast.For) for n in walk(target.function))
     for inner in calls:
         method = called(inner, native)
         if not loops and method is not None and method.function is not target.function:
@@ -145,7 +146,7 @@ def _token_like(function: ast.FunctionDef) -> Callable[[ast.Subscript], bool]:
     """Arrays that are read only, and whose elements address tables or go into keys."""
     written = {
         n.value.id
-        for n in ast.walk(function)
+        for n in walk(function)
         if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)
     }
 
@@ -159,7 +160,7 @@ def _comes_back(charges: Charges, call: ast.Call, argument: ast.AST) -> bool:
     """Whether the array behind an argument is read on the way to a charge."""
     facts = charges.facts
     names = _names([argument])
-    function, inside = facts.module_of(call).function_of(call), set(ast.walk(call))
+    function, inside = facts.module_of(call).function_of(call), set(walk(call))
     return any(
         isinstance(node, ast.Name)
         and node.id in names
@@ -170,7 +171,7 @@ def _comes_back(charges: Charges, call: ast.Call, argument: ast.AST) -> bool:
 
 
 def _names(arguments: Iterable[ast.AST]) -> frozenset[str]:
-    return frozenset(n.id for a in arguments for n in ast.walk(a) if isinstance(n, ast.Name))
+    return frozenset(n.id for a in arguments for n in walk(a) if isinstance(n, ast.Name))
 
 
 def _native_finding(subject: Subject, call: ast.Call, inner: CFunction, name: str) -> Finding:

@@ -270,6 +270,7 @@ def shrink(
         if value is not None:
             result.apply(knob, value)
     _fit_width(result, knobs)
+    _fit_batches(result, knobs)
     return result
 
 
@@ -301,6 +302,25 @@ def _fit_width(result: Shrunk, knobs: Iterable[Knob]) -> None:
             _reset(result, knob, width)
 
 
+_LENGTHS = ("TRAIN_SEQ_LEN", "SEQ_LEN", "SEQ_LENGTH", "SEQUENCE_LENGTH", "MAX_SEQ_LEN", "BLOCK_SIZE")
+_ACCUMULATION = ("GRAD_ACCUM_STEPS", "GRADIENT_ACCUMULATION_STEPS", "GRAD_ACCUM")
+_MICRO_STEPS = 8
+"""Scripts share a batch among the eight ranks of the node, or as many micro steps where there are fewer."""
+
+
+def _fit_batches(result: Shrunk, knobs: Iterable[Knob]) -> None:
+    """A batch counted in tokens must hold a sequence for every micro step."""
+    length = _value_of(result, knobs, _LENGTHS)
+    steps = max(_value_of(result, knobs, _ACCUMULATION) or 0, _MICRO_STEPS)
+    for knob in knobs:
+        own = _number(knob.default)
+        batch = "BATCH" in knob.topic and ("TOKENS" in knob.topic or knob.topic == "VAL_BATCH_SIZE")
+        if batch and length and own and knob.name in result.changed:
+            least = min(int(length * steps), int(own))
+            if least > int(result.changed[knob.name].split()[0]):
+                _reset(result, knob, least)
+
+
 def _reset(result: Shrunk, knob: Knob, value: int) -> None:
     if knob.via is Via.ARGUMENT:
         result.argv[result.argv.index(knob.name) + 1] = str(value)
@@ -312,5 +332,6 @@ def _reset(result: Shrunk, knob: Knob, value: int) -> None:
 def _value_of(result: Shrunk, knobs: Iterable[Knob], topics: tuple[str, ...]) -> float | None:
     for knob in knobs:
         if knob.topic in topics:
-            return _number(result.env.get(knob.name, knob.default))
+            changed = result.changed.get(knob.name, "").partition(" ")[0]
+            return _number(changed or result.env.get(knob.name, knob.default))
     return None

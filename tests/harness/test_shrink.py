@@ -86,6 +86,11 @@ def test_an_interval_that_divides_unasked_is_seen(line, divides):
     assert divides_by_progress(layers(line)) is divides
 
 
+@pytest.mark.parametrize(("own", "batch"), [((), "1024 (was 786432)"), (("SEQ_LEN",), "16384 (was 786432)")])
+def test_a_batch_holds_a_sequence_for_every_micro_step(knobs, own, batch):
+    assert shrink(knobs.values(), {}, own=own).changed["TRAIN_BATCH_TOKENS"] == batch
+
+
 def test_single_knobs_can_be_kept(knobs):
     kept = shrink(knobs.values(), {}, own=("ITERATIONS",))
     assert "ITERATIONS" not in kept.changed

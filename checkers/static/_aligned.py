@@ -11,6 +11,7 @@ taints what it returns and what it is handed by reference.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from harness.nodes import walk
 TOKEN = 1  # the token itself, or arithmetic on it
 FLAG = 2  # an attribute of it: a table entry, a comparison, membership
 _FREE = frozenset({"range", "len", "print", "isinstance"})
+_PURE = re.compile(r"u?int\d*(_t)?|size_t|float|double|bool|min|max|abs|static_cast")  # change no argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,18 @@ class _Step:
             self.indices.add(node.id)
 
     def _positions(self, counter: str) -> None:
-        """``p = positions[i]`` is an index too when other arrays are read at ``p`` and at ``p - 1``."""
+        """``p = positions[i]`` is an index too when other arrays are read at ``p`` and at ``p - 1``.
+
+        Or when an array is read at ``p`` here and handed over together with ``p``.
+        """
         for node in walk(self.loop):
             if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)):
                 continue
             target, at = node.targets[0], node.value.slice
             counted = isinstance(at, ast.Name) and at.id == counter
-            if counted and isinstance(target, ast.Name) and self._used_with_offset(target.id):
+            if not counted or not isinstance(target, ast.Name):
+                continue
+            if self._used_with_offset(target.id) or self._handed_over(target.id, node.value):
                 self.indices.add(target.id)
 
     def _used_with_offset(self, name: str) -> bool:
@@ -113,6 +120,22 @@ class _Step:
             and n.slice.left.id == name
             for n in walk(self.loop)
         )
+
+    def _handed_over(self, name: str, positions: ast.AST) -> bool:
+        """Whether an array that is read at a position is given to a call together with a position."""
+        nodes = list(walk(self.loop))
+        reads = [n for n in nodes if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name)]
+        arrays = {_path(n) for n in reads if _is(n.slice, {name})}
+        places = {
+            n.targets[0].id
+            for n in nodes
+            if isinstance(n, ast.Assign)
+            and isinstance(n.targets[0], ast.Name)
+            and isinstance(n.value, ast.Subscript)
+            and _path(n.value) == _path(positions)
+        }
+        calls = [n.args for n in nodes if isinstance(n, ast.Call)]
+        return any(any(_is(a, places) for a in args) and any(_is(a, arrays) for a in args) for args in calls)
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -143,7 +166,7 @@ class _Step:
     def _assign(self, node: ast.stmt, target: ast.AST, source: ast.AST, value: int, control: int) -> None:
         if isinstance(target, ast.Subscript) and self._at_position(target.slice):
             self.found.append(Store(_path(target.value), node, source, control, value, self.test))
-        else:
+        elif not _is(target, self.indices):
             self._store(target, value | control)
 
     def _store(self, target: ast.AST, value: int) -> None:
@@ -223,11 +246,15 @@ class _Step:
         given = _union(self._of(a) for a in args)
         receiver = _root(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         own = self._of(node.func.value) if isinstance(node.func, ast.Attribute) else 0
-        if given:
+        if given and not _PURE.fullmatch(name or getattr(node.func, "attr", "")):
             for root in [receiver, *(_root(a) for a in args)]:
                 if root and not self.taint.get(root, 0) & TOKEN:
                     self.taint[root] = self.taint.get(root, 0) | given
         return given | own
+
+
+def _is(node: ast.AST, names: set[str]) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
 
 
 def _union(values: object) -> int:

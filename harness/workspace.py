@@ -108,6 +108,7 @@ def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:
         world = make(spec, needs.models.get(spec.tokenizer))
         worlds.append(world)
         _link(data / "datasets" / spec.dataset, world / "datasets" / spec.dataset)
+        _link_flat(data, spec.dataset, world / "datasets" / spec.dataset)
         for file in (world / "tokenizers").iterdir():
             _link(data / "tokenizers" / file.name, file)
     worlds += _more_tokenizers(data / "tokenizers", needs)
@@ -119,6 +120,15 @@ def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:
             (data / "datasets" / name).mkdir()
             _link(data / "datasets" / name / "datasets", data)
     return tuple(dict.fromkeys(worlds))
+
+
+def _link_flat(data: Path, dataset: str, shards: Path) -> None:
+    """One file a split, named for the tokenizer, as some scripts keep their data."""
+    tokenizer_name = dataset.rpartition("_")[2]
+    for split in ("train", "val"):
+        first = shards / f"fineweb_{split}_000000.bin"
+        if first.is_file():
+            _link(data / f"fineweb_{split}_{tokenizer_name}.bin", first)
 
 
 def _more_tokenizers(folder: Path, needs: Needs) -> list[Path]:

@@ -31,6 +31,7 @@ def test_a_data_folder_of_another_name_below_the_script(tmp_path, root, monkeypa
     place = workspace.prepare(tmp_path / "run", entry, wanted)
     shards = place.cwd / root / "datasets" / "fineweb10B_sp512" / "fineweb_val_000000.bin"
     assert shards.is_file()
+    assert (place.data / "fineweb_val_sp512.bin").resolve() == shards.resolve()
 
 
 def test_a_folder_is_never_linked_outside_the_run(tmp_path):

@@ -138,6 +138,8 @@ import fla.ops.gated_delta_rule.naive as naive, fla.layers.gated_deltanet as lay
 from fla.layers import GatedDeltaNet, Mamba2
 from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 from causal_conv1d import causal_conv1d_fn
+from kernels import get_kernel
+assert get_kernel("someone/flash-attention-3").flash_attn_interface.flash_attn_func
 torch.library.register_fake("cutlass_evt::gemm_mul")(lambda go, w, grad: go.new_empty(go.size(0), w.size(1)))
 ones = torch.ones(2, 2, device="cuda")
 try:

@@ -2,7 +2,7 @@
 
 One concern a file. ``install`` must run before the script is compiled: it replaces attributes of
 ``torch``, ``time``, ``threading`` and ``sys.modules`` in this process and cannot be undone, so it
-belongs in the sandboxed child alone.
+belongs in the sandboxed child alone. docs/limits.md lists what is imitated and what is not.
 """
 
 from __future__ import annotations

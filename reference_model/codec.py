@@ -1,14 +1,16 @@
 """Closing the argument: the scorer as a compressor, and its decompressor in another process.
 
 :class:`Scorer` is the contract for those who cooperate with an audit: ``reset``, ``distribution``,
-``observe``. It holds the network from the artifact, trains it on what was observed (score-first TTT),
-and mixes in exact n-gram counts. Whoever has the artifact alone can decode what it encoded.
+``observe``, as ``harness.cooperate`` asks for. It holds the network from the artifact, trains it on
+what was observed (score-first TTT), and mixes in exact n-gram counts. Whoever has the artifact alone
+can decode what it encoded.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +42,14 @@ class Scorer:
             self.config.ngram_shortest,
         )
 
-    def distribution(self) -> npt.NDArray[np.float64]:
-        """Return the distribution of the next token, (V,), from what was observed alone."""
+    def distribution(self, prefix: Sequence[int] | None = None) -> npt.NDArray[np.float64]:
+        """Return the distribution of the next token, (V,), from what was observed alone.
+
+        ``prefix`` is for callers who keep the tokens themselves; raises ValueError if it is not what
+        was observed.
+        """
+        if prefix is not None and list(prefix) != self.tokens:
+            raise ValueError(f"a prefix of {len(prefix)} tokens is not the {len(self.tokens)} observed")
         neural = self.neural_distribution()
         entropy = None
         if self.config.ngram_weight != "count":

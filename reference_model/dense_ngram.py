@@ -36,7 +36,8 @@ class DenseNgram:
             followers = self.followers.get(context)
             if followers:
                 counts = np.zeros(self.vocab_size)
-                counts[list(followers)] = list(followers.values())
+                seen = np.fromiter(followers, dtype=np.int64, count=len(followers))
+                counts[seen] = np.fromiter(followers.values(), dtype=np.float64, count=len(followers))
                 mixed = (counts + prior * mixed) / (counts.sum() + prior)
         return mixed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.cooperate import certify
 from reference_model.codec import Scorer, compress_tokens, decode_count, decompress_tokens, encode_count
 from reference_model.coder import TOTAL, ArithmeticDecoder, ArithmeticEncoder, cumulative_frequencies
 from reference_model.data import validation_stream
@@ -51,6 +53,23 @@ def test_counts_roundtrip(count):
 def make_scorer(config):
     torch.manual_seed(0)
     return Scorer(GPT(config), config)
+
+
+def test_scorer_earns_the_certificate_of_those_who_cooperate(small):
+    config = dataclasses.replace(small, ttt_chunk_tokens=16, ngram_shortest=0)
+    sample = validation_stream(small.data_path)[:48].tolist()
+    certificate = certify(make_scorer(config), sample)
+    assert certificate.valid, certificate.experiments
+    assert certificate.tokens == 48
+    assert certificate.experiments[0].data["positions"] == 48  # every position's sum, not a sample of them
+
+
+def test_a_prefix_that_was_not_observed_is_refused(small):
+    scorer = make_scorer(small)
+    scorer.observe(5)
+    assert scorer.distribution([5]).tolist() == scorer.distribution().tolist()
+    with pytest.raises(ValueError, match="observed"):
+        scorer.distribution([6])
 
 
 def test_scorer_compresses_what_it_claims_and_decodes_it(small):

@@ -132,8 +132,7 @@ def corrections(done: Audit, options: Options) -> dict[str, Fix]:
     """Mechanical corrections of what was found, each audited again without a run before it is offered."""
 
     def again(submission: Submission) -> dict[str, Verdict]:
-        decision = audit(submission, replace(options, run=False)).decision
-        return {result.rule.slug: result.verdict for result in decision.rules}
+        return fixes.verdicts(audit(submission, replace(options, run=False)).decision.rules)
 
     return fixes.offer(done, again)
 

@@ -34,7 +34,8 @@ def review(audit: Audit) -> dict[str, Any]:
     """The body of the request: ``commit_id`` (if known), ``event``, ``body`` and ``comments``."""
     shown = view.build(audit)
     added = {f.path for f in audit.files if f.change in _ADDED}
-    inline = [i for i in shown.items if _commentable(i, added)][:MOST_COMMENTS]
+    corrected = [i for i in shown.remarks if i.fix]
+    inline = [i for i in (*shown.items, *corrected) if _commentable(i, added)][:MOST_COMMENTS]
     made: dict[str, Any] = {
         "event": "COMMENT",
         "body": markdown.comment(audit),
@@ -46,7 +47,8 @@ def review(audit: Audit) -> dict[str, Any]:
 def _commentable(item: Item, added: set[str]) -> bool:
     spot = item.spot
     packed = spot.layer is not None and spot.layer != spot.path
-    return item.verdict in {"FAIL", "REVIEW"} and spot.line > 0 and not packed and spot.path in added
+    said = item.verdict in {"FAIL", "REVIEW"} or item.fix is not None
+    return said and spot.line > 0 and not packed and spot.path in added
 
 
 def _one_per_line(items: list[Item]) -> list[list[Item]]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from reports.fixes.offer import offer, patched
+from reports.fixes.offer import offer, patched, verdicts
 
-__all__ = ["offer", "patched"]
+__all__ = ["offer", "patched", "verdicts"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from checkers.audit import Audit
-from checkers.finding import Finding
+from checkers.finding import Finding, Strength
 from checkers.verdict import RuleVerdict
 from harness.submission import Submission, SubmissionError
 from reports.fixes import guard, order, space
@@ -19,9 +19,10 @@ from rules.model import Verdict
 
 CODEMODS: dict[str, tuple[Codemod, ...]] = {
     "double-counted-space": (space.count_once,),
-    "score-after-update": (order.update_after_score, guard.spare_last_chunk),
+    "score-after-update": (order.update_after_score,),
     "prequant-ttt": (order.update_after_score,),
 }
+REMARKED: dict[str, tuple[Codemod, ...]] = {"score-after-update": (guard.spare_last_chunk,)}
 MOST_LINES = 60  # a longer suggestion is no longer one that a person checks at a glance
 MOST_FIXES = 6
 _BADNESS = (
@@ -36,6 +37,30 @@ _BADNESS = (
 Again = Callable[[Submission], Mapping[str, Verdict]]
 
 
+def verdicts(rules: Iterable[RuleVerdict]) -> dict[str, Verdict]:
+    """What `offer` compares: the verdict of each rule, and its remarks as if they were a rule to look at."""
+    said = {result.rule.slug: result.verdict for result in rules}
+    return said | {
+        _remarks(result.rule.slug): Verdict.REVIEW
+        for result in rules
+        if any(f.strength is Strength.REMARK for f in result.findings)
+    }
+
+
+def _remarks(slug: str) -> str:
+    return f"remarks of {slug}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A finding, the key of `verdicts` that must become clear, and what may correct it."""
+
+    slug: str
+    key: str
+    finding: Finding
+    codemods: tuple[Codemod, ...]
+
+
 def offer(audit: Audit, again: Again) -> dict[str, Fix]:
     """Corrections by fingerprint of the finding.
 
@@ -46,46 +71,48 @@ def offer(audit: Audit, again: Again) -> dict[str, Fix]:
     fixes: dict[str, Fix] = {}
     candidates = list(_candidates(audit))
     before = again(audit.submission) if candidates else {}
-    for result, finding in candidates:
+    for candidate in candidates:
         if len(fixes) >= MOST_FIXES:
             break
-        if before.get(result.rule.slug) not in (Verdict.FAIL, Verdict.REVIEW):
+        if before.get(candidate.key) not in (Verdict.FAIL, Verdict.REVIEW):
             continue
-        fix = _first_that_holds(audit.submission, result.rule.slug, finding, before, again)
+        fix = _first_that_holds(audit.submission, candidate, before, again)
         if fix is not None:
-            fixes[finding.fingerprint] = fix
+            fixes[candidate.finding.fingerprint] = fix
     return fixes
 
 
-def _candidates(audit: Audit) -> Iterator[tuple[RuleVerdict, Finding]]:
+def _candidates(audit: Audit) -> Iterator[Candidate]:
     """Findings in plain Python files of the change: nothing can be suggested inside a packed layer."""
     for result in audit.decision.rules:
-        if result.rule.slug not in CODEMODS or result.verdict not in (Verdict.FAIL, Verdict.REVIEW):
-            continue
+        slug, accused = result.rule.slug, result.verdict in (Verdict.FAIL, Verdict.REVIEW)
         for finding in result.findings:
-            where = finding.where
-            if where.path.endswith(".py") and where.line and where.layer in (None, where.path):
-                yield result, finding
+            where, remark = finding.where, finding.strength is Strength.REMARK
+            codemods = REMARKED.get(slug, ()) if remark else CODEMODS.get(slug, ()) if accused else ()
+            if codemods and where.path.endswith(".py") and where.line and where.layer in (None, where.path):
+                yield Candidate(slug, _remarks(slug) if remark else slug, finding, codemods)
 
 
 def _first_that_holds(
-    submission: Submission, slug: str, finding: Finding, before: Mapping[str, Verdict], again: Again
+    submission: Submission, candidate: Candidate, before: Mapping[str, Verdict], again: Again
 ) -> Fix | None:
+    finding = candidate.finding
     try:
         source = submission.text(finding.where.path)
     except SubmissionError:
         return None
-    for codemod in CODEMODS[slug]:
+    for codemod in candidate.codemods:
         edit = codemod(source, finding)
-        fix = _as_fix(source, edit, finding.where.path, slug) if edit else None
-        if edit and fix and _holds(again(patched(submission, fix.path, edit.text)), before, slug):
+        fix = _as_fix(source, edit, finding.where.path, candidate.slug) if edit else None
+        if edit and fix and _holds(again(patched(submission, fix.path, edit.text)), before, candidate):
             return fix
     return None
 
 
-def _holds(after: Mapping[str, Verdict], before: Mapping[str, Verdict], slug: str) -> bool:
+def _holds(after: Mapping[str, Verdict], before: Mapping[str, Verdict], candidate: Candidate) -> bool:
     worse = [s for s, v in after.items() if _BADNESS.index(v) > _BADNESS.index(before.get(s, Verdict.PASS))]
-    return after.get(slug) is Verdict.PASS and not worse
+    cleared = after.get(candidate.key, Verdict.PASS) is Verdict.PASS
+    return cleared and after.get(candidate.slug) is Verdict.PASS and not worse
 
 
 def _as_fix(source: str, edit: Edit, path: str, slug: str) -> Fix | None:

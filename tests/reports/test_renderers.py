@@ -340,6 +340,18 @@ def test_a_fix_becomes_a_suggestion_over_its_lines():
     assert "no longer fires" in comment["body"]
 
 
+def test_a_remark_is_posted_inline_only_with_its_correction():
+    plain = sample("fail_run")
+    rules = tuple(
+        replace(r, verdict="PASS", findings=tuple(replace(f, strength="remark") for f in r.findings))
+        for r in with_fix(plain).rules
+    )
+    corrected = replace(plain, verdict="PASS", rules=rules)
+    bare = tuple(replace(r, findings=tuple(replace(f, fix=None) for f in r.findings)) for r in rules)
+    assert "```suggestion" in github_review.review(corrected)["comments"][0]["body"]
+    assert github_review.review(replace(corrected, rules=bare))["comments"] == []
+
+
 def test_a_fix_is_in_sarif_too():
     run = sarif_run(with_fix(sample("fail_run")))
     fixes = [r["fixes"] for r in run["results"] if "fixes" in r]

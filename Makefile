@@ -14,6 +14,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): some minutes the first time, torch is large"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[run]' \
+		|| echo "Some packages that submissions import are not built for this machine; their runs will name them"
 	@touch $@
 
 demo: $(STAMP) ## audit the bundled submission end to end and say where the report is

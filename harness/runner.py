@@ -91,6 +91,9 @@ class Attempt:
     alone: bool = False  # started by python itself and not by a launcher of ranks
     without: tuple[str, ...] = ()  # claimed settings that are left out
     own: tuple[str, ...] = ()  # single settings that keep their size
+    interval: int = (
+        0  # steps between validations while training; 0: none, as far as the script can do without
+    )
 
 
 def run(
@@ -150,8 +153,9 @@ class _Session:
         return replace(first, notes=tuple(self.notes), seconds=time.monotonic() - self.began)
 
     def _first(self) -> Attempt:
-        keep = ("progress",) if shrink.divides_by_progress(self.layers) else ()
-        return Attempt(self._first_profile(), keep, self.options.bf16, self.options.steps)
+        steps = self.options.steps
+        interval = steps if shrink.divides_by_progress(self.layers) else 0
+        return Attempt(self._first_profile(), (), self.options.bf16, steps, interval=interval)
 
     def _first_profile(self) -> str:
         return "as_claimed" if self.options.profile == "as_claimed" and self.claimed else "default"
@@ -165,11 +169,12 @@ class _Session:
         """
         blocker = ending.blocker or ""
         same = self._failures.count(ending.blocker) > 1 or blocker.startswith("NameError")
-        default = replace(last, profile="default", keep=tried[0].keep, without=())
+        default = replace(last, profile="default", keep=(), without=())
         if ending.outcome is Outcome.TIMEOUT:
             ladder = []
-        elif ending.silent or (blocker.startswith("ZeroDivisionError") and "progress" not in last.keep):
-            ladder = [_keeping(last, "progress"), default, _keeping(default, "progress")]
+        elif ending.silent or (blocker.startswith("ZeroDivisionError") and not last.interval):
+            often = replace(last, interval=last.steps)
+            ladder = [often, _keeping(last, "progress"), default, _keeping(default, "progress")]
         elif _RANKS.search(blocker) and not last.alone:
             ladder = [replace(last, alone=True), default]
         elif named := self._named(blocker, last):
@@ -204,7 +209,7 @@ class _Session:
     def _attempt(self, rung: Attempt) -> tuple[RunRecord, outcome.Ending]:
         claimed = self.claimed if rung.profile == "as_claimed" else {}
         claimed = {k: v for k, v in claimed.items() if k not in rung.without}
-        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own)
+        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, rung.interval)
         self._lowered = tuple(shrunk.changed)
         wanted = needs.find(self.submission, self.layers, self.knobs, shrunk.env, self.options.val)
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))

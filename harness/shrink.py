@@ -244,7 +244,11 @@ def _number(value: Any) -> float | None:
 
 
 def shrink(
-    knobs: Iterable[Knob], claimed: Mapping[str, str], keep: Iterable[str] = (), own: Iterable[str] = ()
+    knobs: Iterable[Knob],
+    claimed: Mapping[str, str],
+    keep: Iterable[str] = (),
+    own: Iterable[str] = (),
+    interval: int = 0,
 ) -> Shrunk:
     """Set every knob that tells a size to at most its cap.
 
@@ -253,6 +257,7 @@ def shrink(
         claimed: environment of the run the submission claims; sizes in it are lowered too.
         keep: groups of ``GROUPS`` left at their own size.
         own: names of single knobs left so.
+        interval: what becomes of intervals of validation; 0 switches it off.
     """
     kept, named, result = set(keep), set(own), Shrunk()
     result.env.update(claimed)
@@ -266,6 +271,7 @@ def shrink(
             continue
         current = _number(claimed.get(knob.name, knob.default))
         rule = _LENGTH if knob.via is Via.LITERAL and knob.topic.endswith("LEN") else rule
+        rule = replace(rule, cap=interval) if rule.group == "progress" else rule
         value = fitted(rule, current)
         if value is not None:
             result.apply(knob, value)

@@ -232,7 +232,7 @@ def test_what_a_dying_run_has_written_is_evaluated_by_a_second_process(tmp_path)
 
 def test_a_step_that_is_never_reported_may_not_divide(tmp_path):
     rung = next_rung(tmp_path, "ZeroDivisionError: integer modulo by zero at train_gpt.py:9")
-    assert rung.keep == ("progress",)
+    assert (rung.keep, rung.interval) == ((), runner.STEPS)
 
 
 def test_what_one_failure_left_out_stays_out_after_another(tmp_path):

@@ -91,6 +91,12 @@ def test_a_batch_holds_a_sequence_for_every_micro_step(knobs, own, batch):
     assert shrink(knobs.values(), {}, own=own).changed["TRAIN_BATCH_TOKENS"] == batch
 
 
+def test_an_interval_of_validation_is_off_or_as_given():
+    found = discover(layers('import os\nv = int(os.environ.get("VAL_LOSS_EVERY", 500))'))
+    assert shrink(found, {}).env == {"VAL_LOSS_EVERY": "0"}
+    assert shrink(found, {}, interval=4).env == {"VAL_LOSS_EVERY": "4"}
+
+
 def test_single_knobs_can_be_kept(knobs):
     kept = shrink(knobs.values(), {}, own=("ITERATIONS",))
     assert "ITERATIONS" not in kept.changed

@@ -196,6 +196,8 @@ def _constants(tree: ast.Module) -> Iterator[Knob]:
 
 
 _CALIBRATES = re.compile(r"calib|hessian|gptq|autoreg|awq|generate|self_gen", re.IGNORECASE)
+_GENERATES = re.compile(r"autoreg|self_?gen|generate\w*calib|ar_calib", re.IGNORECASE)
+"""One pass of the model a token: their time grows with the square of the length."""
 _AMOUNT = re.compile(r"n(um)?_?\w*(seqs|samples|batches)\Z|nsamples\Z|seq_?len\Z", re.IGNORECASE)
 
 
@@ -212,8 +214,13 @@ def _calibration(tree: ast.AST) -> Iterator[Knob]:
             continue
         if _CALIBRATES.search(name):
             for word, value in given:
-                if _AMOUNT.match(word) and isinstance(literal(value), int):
+                computed = isinstance(value, ast.Attribute) and _is_generated(name, word)
+                if _AMOUNT.match(word) and (computed or isinstance(literal(value), int)):
                     yield Knob(Via.LITERAL, f"{name}({word})", literal(value))
+
+
+def _is_generated(function: str, word: str) -> bool:
+    return bool(_GENERATES.search(function)) and word.upper().endswith("LEN")
 
 
 def _is_module(node: ast.ClassDef) -> bool:
@@ -234,6 +241,7 @@ def _assigned(node: ast.stmt, prefix: str) -> Iterator[Knob]:
 
 _AMOUNTS = Rule("quant", re.compile("."), 4)
 _LENGTH = Rule("quant", re.compile("."), 128)
+_GENERATED = Rule("quant", re.compile("."), 48)
 
 
 def _number(value: Any) -> float | None:
@@ -262,17 +270,11 @@ def shrink(
     kept, named, result = set(keep), set(own), Shrunk()
     result.env.update(claimed)
     for knob in knobs:
-        rule = (
-            _AMOUNTS
-            if knob.via is Via.LITERAL
-            else next((r for r in RULES if r.pattern.match(knob.topic)), None)
-        )
+        rule = _rule(knob)
         if rule is None or rule.group in kept or knob.name in named:
             continue
-        current = _number(claimed.get(knob.name, knob.default))
-        rule = _LENGTH if knob.via is Via.LITERAL and knob.topic.endswith("LEN") else rule
         rule = replace(rule, cap=interval) if rule.group == "progress" else rule
-        value = fitted(rule, current)
+        value = fitted(rule, _number(claimed.get(knob.name, knob.default)))
         if value is not None:
             result.apply(knob, value)
     _fit_width(result, knobs)
@@ -280,10 +282,19 @@ def shrink(
     return result
 
 
+def _rule(knob: Knob) -> Rule | None:
+    """What applies to a knob, if its name tells a size."""
+    if knob.via is not Via.LITERAL:
+        return next((r for r in RULES if r.pattern.match(knob.topic)), None)
+    if _is_generated(knob.name.partition("(")[0], knob.topic):
+        return _GENERATED
+    return _LENGTH if knob.topic.endswith("LEN") else _AMOUNTS
+
+
 def fitted(rule: Rule, current: float | None) -> int | None:
     """The lowered value, or None to leave a knob alone: zero and below mean "off" or "automatic"."""
     if current is None:
-        return rule.cap if rule.group in ("time", "data") else None
+        return rule.cap if rule.group in ("time", "data") or rule is _GENERATED else None
     if current <= rule.cap:
         return None
     return rule.cap

@@ -91,6 +91,19 @@ def test_a_batch_holds_a_sequence_for_every_micro_step(knobs, own, batch):
     assert shrink(knobs.values(), {}, own=own).changed["TRAIN_BATCH_TOKENS"] == batch
 
 
+def test_generated_calibration_is_short_even_where_its_length_is_computed():
+    text = (
+        "x = generate_autoregressive_calib(m, num_seqs=64, seq_len=args.train_seq_len)\n"
+        "y = evaluate(seq_len=args.n)"
+    )
+    result = shrink(discover(layers(text)), {})
+    assert result.constants["generate_autoregressive_calib(seq_len)"] == 48
+    tree = SetConstants(result.constants).visit(ast.parse(text))
+    assert ast.unparse(tree) == (
+        "x = generate_autoregressive_calib(m, num_seqs=4, seq_len=48)\ny = evaluate(seq_len=args.n)"
+    )
+
+
 def test_an_interval_of_validation_is_off_or_as_given():
     found = discover(layers('import os\nv = int(os.environ.get("VAL_LOSS_EVERY", 500))'))
     assert shrink(found, {}).env == {"VAL_LOSS_EVERY": "0"}

@@ -30,3 +30,9 @@ class Logged:
 def test_a_line_with_another_number_is_not_said_to_have_the_claimed_one(monkeypatch, claimed, said):
     monkeypatch.setattr(_headline, "_claimed", lambda logs: [claimed])
     assert said in _headline._found(None, [Logged(0.3711)])
+
+
+def test_a_claim_among_the_runs_of_a_folder_with_older_ones_is_found(monkeypatch):
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [0.658])
+    runs = [Logged(bpb) for bpb in (0.668, 0.6665, 0.6682, 0.656, 0.6596, 0.6585)]
+    assert "the claimed number stands" in _headline._found(None, runs)

@@ -78,7 +78,7 @@ def run(path, text, **options):
     except sandbox.SandboxRefusedError as refusal:
         pytest.skip(f"this machine allows no sandbox: {refusal}")
     entry = submission(path, text)
-    return runner.run(entry, layers(entry), None, runner.RunOptions(probes=False, **options))
+    return runner.run(entry, layers(entry), None, runner.RunOptions(**{"probes": False, **options}))
 
 
 @pytest.mark.slow
@@ -224,8 +224,9 @@ def test_what_a_dying_run_has_written_is_evaluated_by_a_second_process(tmp_path)
         "    with torch.inference_mode",
         "    if not only: raise OSError('after training')\n    with torch.inference_mode",
     )
-    record = run(tmp_path, text)
+    record = run(tmp_path, text, probes=True)
     assert record.outcome is Outcome.COMPLETED, record.blocker
+    assert {e.name: str(e.result) for e in record.experiments}["noise"] == "holds"
     assert record.settings["TTT_EVAL_ONLY"] == "1 (was 0)"
     assert "training ended in: OSError: after training" in record.notes[0]
 

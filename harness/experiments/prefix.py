@@ -82,6 +82,19 @@ def in_order(base: Stage) -> bool:
     return not (np.diff(order[np.argsort(places, kind="stable")]) < 0).any()
 
 
+def inside(base: Stage, start: int, reach: int = 64) -> int:
+    """A place near ``start`` that is charged together with as many places to its left as possible.
+
+    What is fitted to a whole window before it is charged shows nowhere else.
+    """
+    when = np.full(int(base.places.max(initial=0)) + reach + 2, -1, np.int64)
+    places, _, order = base.first()
+    when[places] = order
+    options = [t for t in range(start, min(start + reach, len(when))) if when[t] >= 0]
+    together = [int((when[max(t - reach, 0) : t] == when[t]).sum()) for t in options]
+    return options[int(np.argmax(together))] if options else start
+
+
 def late_change(ground: Ground, base: Stage, seed: int = SEED) -> Tokens:
     """Replace by noise what is charged last: a quarter of the charges, wherever in the stream it lies.
 

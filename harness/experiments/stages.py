@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -133,7 +133,7 @@ def _stage(
     for how, chosen in _candidates(charges):
         places, nats, order = _flat(chosen)
         if _explains(report, places, nats, byte_counts):
-            order = _computed_order(charges, places, order)
+            order = _computed_order(charges, places, nats, order)
             return Stage(report, number, places, nats, order, True, how, computed[computed >= 0])
     fallback = [n for n in charges if n[1].via in _TOTALS] or charges
     return Stage(
@@ -237,15 +237,28 @@ def _explains(
 
 
 def _computed_order(
-    charges: list[Numbered], places: NDArray[np.int32], order: NDArray[np.int64]
+    charges: list[Numbered],
+    places: NDArray[np.int32],
+    nats: NDArray[np.float64],
+    order: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Where one total takes (nearly) all, order by when each loss was first computed."""
+    """Where one total takes (nearly) all, order by when each loss was computed.
+
+    A place that was computed several times (windows that overlap, several passes) counts from the first
+    computation of the very loss that is charged; a mixture, which none equals, from the first of all.
+    """
     _, counts = np.unique(order, return_counts=True)
     if counts.max() < 0.9 * len(order):
         return order
-    when: dict[int, int] = {}
+    when: dict[int, list[tuple[int, float]]] = {}
     for number, charge in charges:
         if charge.via not in _TOTALS:
-            for place in charge.where().tolist():
-                when.setdefault(place, number)
-    return np.array([when.get(p, n) for p, n in zip(places.tolist(), order.tolist(), strict=True)], np.int64)
+            for place, loss in zip(charge.where().tolist(), charge.losses().tolist(), strict=True):
+                when.setdefault(place, []).append((number, abs(loss)))
+    rows = zip(places.tolist(), np.abs(nats).tolist(), order.tolist(), strict=True)
+    return np.array([_when(when.get(place, ()), loss, number) for place, loss, number in rows], np.int64)
+
+
+def _when(computed: Sequence[tuple[int, float]], loss: float, otherwise: int) -> int:
+    same = (number for number, value in computed if abs(value - loss) <= RELATIVE * max(loss, 1e-3))
+    return next(same, computed[0][0] if computed else otherwise)

@@ -73,9 +73,9 @@ class Volley:
     def fire(self) -> None:
         """Start both probes and wait for them."""
         trials, length = self.trials, len(self.trials.ground.tokens)
-        changed, self.replaced = sparse_noise(trials.ground, length // 2 + 17)
+        changed, self.replaced = sparse_noise(trials.ground, prefix.inside(trials.base, length // 2 + 17))
         if prefix.in_order(trials.base):
-            self.proposal = proposals.draw(trials.ground, length // 4 + 9)
+            self.proposal = proposals.draw(trials.ground, prefix.inside(trials.base, length // 4 + 9))
             other = self.proposal.tokens
         else:
             other = prefix.late_change(trials.ground, trials.base)
@@ -123,11 +123,11 @@ class Volley:
         """Prefix invariance, with a fork of its own where ``many`` was not clean."""
         ground, length = self.trials.ground, len(self.trials.ground.tokens)
         if any(s.proves for s in self.shifts) or not self.clean:
-            alone = prefix.single_change(ground, (3 * length) // 4 + 5)
+            alone = prefix.single_change(ground, prefix.inside(self.trials.base, (3 * length) // 4 + 5))
             shift = self.trials.shift(alone, self.trials.session.start(alone))
             self.shifts += [shift] if shift is not None else []
         if not self.clean and self.trials.left() > 1:
-            new = prefix.tail_change(ground, length // 2 + 17)
+            new = prefix.tail_change(ground, prefix.inside(self.trials.base, length // 2 + 17))
             shift = self.trials.shift(new, self.trials.session.start(new))
             if shift is not None:
                 self.shifts.insert(0, shift)
@@ -245,14 +245,12 @@ def sparse_noise(ground: Ground, start: int, seed: int = 97) -> tuple[Tokens, To
 def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
     """Estimate the mean Kraft sum on text with sparse noise, and recall the one on pure noise."""
     ground, stage = volley.trials.ground, volley.many
-    start = len(ground.tokens) // 2 + 17
     size = len(prefix.familiar(ground))
     data: dict[str, Any] = {"alphabet": len(ground.ordinary), "text_alphabet": size, "every": EVERY}
     evidence = -math.inf
     if stage is not None and stage.explained:
-        _, noisy = sparse_noise(ground, start)
         at, nats, _ = stage.first()
-        here = np.isin(at, noisy)
+        here = np.isin(at, volley.replaced)
         if here.any():
             sums = kraft(nats[here], size)
             evidence = sums.evidence

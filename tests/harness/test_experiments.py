@@ -198,6 +198,32 @@ def test_a_late_change_touches_what_is_charged_last_wherever_it_lies(ground):
     assert ((new == 1) == (ground.tokens == 1)).all()
 
 
+def test_a_change_is_put_at_the_end_of_what_is_charged_together(ground):
+    base = stage_of(ground, np.full(1000, 5.0), order=np.arange(1000) // 16)
+    place = prefix.inside(base, 500)
+    assert 500 <= place < 564
+    assert place % 16 == 0  # the last of the sixteen places 16 k + 1 to 16 k + 16
+    whole = stage_of(ground, np.full(1000, 5.0), order=np.zeros(1000, int))
+    assert prefix.inside(whole, 500) == 500
+    assert prefix.inside(base, 5000) == 5000  # nothing is charged there
+
+
+def test_a_loss_counts_from_when_it_was_computed_as_it_is_charged():
+    """Second passes compute other losses; windows that overlap compute the charged loss first."""
+    rng = np.random.default_rng(0)
+    first, second = rng.uniform(1, 3, (2, 40))
+    passes = [charge(range(1, 41), row, "cross_entropy", "train_gpt.py:3") for row in (first, second)]
+    total = charge(range(1, 41), second, "numpy_sum", "train_gpt.py:9")
+    stage = final(stamped(*passes, total, report(float(second.mean()))))
+    assert set(stage.order.tolist()) == {1}
+    total = charge(range(1, 41), first, "numpy_sum", "train_gpt.py:9")
+    stage = final(stamped(*passes, total, report(float(first.mean()))))
+    assert set(stage.order.tolist()) == {0}
+    mixed = 0.7 * first
+    total = charge(range(1, 41), mixed, "numpy_sum", "train_gpt.py:9")
+    assert set(final(stamped(*passes, total, report(float(mixed.mean())))).order.tolist()) == {0}
+
+
 def test_changes_keep_boundaries_and_the_largest_id(ground):
     for changed in (
         prefix.tail_change(ground, 500),

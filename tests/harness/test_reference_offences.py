@@ -1,0 +1,75 @@
+"""The reference stack under the instrumented run: offences are shown, honest configurations are silent."""
+
+import dataclasses
+
+import pytest
+
+from harness import runner
+from harness.folder import load_folder
+from harness.record import Holds, Outcome
+from harness.unpack import layers
+from harness.world import Stream
+from reference_model.bundle import bundle
+from reference_model.config import Config, tiny
+from reference_model.offences import config_of, twin_of
+
+PLACES = {
+    "data_path": "./data/datasets/fineweb10B_sp1024",
+    "tokenizer_path": "./data/tokenizers/fineweb_1024_bpe.model",
+}
+
+# offence -> experiments that show it, each by itself
+SHOWN = {
+    "update-before-score": {"prefix", "order"},
+    "cascade": {"prefix", "order"},
+    "best-of-epochs": {"prefix"},
+    "prequant-ttt": {"independence"},
+    "slot-scored": {"prefix", "order"},
+    "slot-scored-lion": {"prefix"},
+    "slot-scored-phi": {"noise", "kraft", "prefix"},
+    "hashed-cache": {"noise", "kraft"},
+    "wrong-denominator": {"noise", "kraft"},
+    "hindsight-gate": {"noise", "kraft"},
+    "two-pass-cache": {"noise", "kraft", "prefix"},
+    "validation-in-calibration": {"independence"},
+    "paid-prefix": {"noise", "kraft"},
+    "training-data-at-evaluation": {"budget"},
+    "non-causal-layer": {"prefix"},
+    "space-counted-twice": {"bytes"},
+    "no-space-token": {"bytes"},
+    "transformed-bytes": {"bytes"},
+}
+HONEST = {
+    "legal": tiny(),
+    "score-first TTT": tiny(score="ttt"),
+    "exact n-gram mixture": tiny(score="ngram"),
+    "context SLOT": tiny(score="slot-context"),
+    "prefix gate": tiny(score="prefix-gate"),
+    "GPTQ on self-made samples": twin_of("validation-in-calibration", tiny()),
+}
+
+
+def experiments(config: Config, folder) -> dict[str, Holds]:
+    folder.mkdir()
+    script = bundle(dataclasses.replace(config, **PLACES), "Reference stack")
+    (folder / "train_gpt.py").write_text(script)
+    submission = load_folder(folder)
+    options = runner.RunOptions(seconds=400.0, val=Stream(tokens=2049, seed=3))
+    record = runner.run(submission, layers(submission), None, options)
+    assert record.outcome is Outcome.COMPLETED, record.blocker
+    return {e.name: e.result for e in record.experiments}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHOWN)
+def test_an_offence_is_shown_by_a_counterexample(name, tmp_path):
+    results = experiments(config_of(name, tiny()), tmp_path / "record")
+    violated = {k for k, result in results.items() if result is Holds.VIOLATED}
+    assert violated >= SHOWN[name], results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_configuration_holds_everywhere(name, tmp_path):
+    results = experiments(HONEST[name], tmp_path / "record")
+    assert {k: r for k, r in results.items() if r is not Holds.HOLDS} == {}

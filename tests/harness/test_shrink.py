@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from harness.facade.sources import SetConstants
-from harness.shrink import Via, discover, divides_by_progress, literal, shrink
+from harness.shrink import Knob, Via, discover, divides_by_progress, literal, shrink
 from harness.unpack import Layer
 
 SCRIPT = """
@@ -102,6 +102,23 @@ def test_generated_calibration_is_short_even_where_its_length_is_computed():
     assert ast.unparse(tree) == (
         "x = generate_autoregressive_calib(m, num_seqs=4, seq_len=48)\ny = evaluate(seq_len=args.n)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIDECAR_SEQ_LEN", 128),
+        ("BATCH_SIZE_PER_GPU", 8),
+        ("REFINE_BATCH_SEQS", 8),
+        ("REFINE_BATCH_TOKENS", 2048),
+        ("TRAIN_BATCH_TOKENS", 1024),  # a name of its own comes before a pattern
+        ("INT5_HESSIAN_SAMPLES", 2),
+        ("SEQ_LEN_SCALE", None),
+    ],
+)
+def test_sizes_are_known_by_name_or_pattern(name, value):
+    changed = shrink([Knob(Via.ENVIRONMENT, name, 4096)], {}).env
+    assert changed == ({} if value is None else {name: str(value)})
 
 
 def test_an_interval_of_validation_is_off_or_as_given():

@@ -24,7 +24,7 @@ class Config:
     run_id: str = "reference"
     seed: int = 1337
     # Length of the run
-    iterations: int = 380
+    iterations: int = 1500
     warmdown_frac: float = 0.6
     warmup_steps: int = 2
     train_batch_tokens: int = 2048
@@ -33,8 +33,8 @@ class Config:
     train_log_every: int = 50
     # Shape of the model
     vocab_size: int = 1024
-    num_layers: int = 4
-    model_dim: int = 96
+    num_layers: int = 3
+    model_dim: int = 128
     num_heads: int = 4
     num_kv_heads: int = 2
     mlp_mult: float = 3.0
@@ -43,7 +43,7 @@ class Config:
     qk_gain_init: float = 2.0
     logit_softcap: float = 30.0
     xsa_last_n: int = 1
-    bigram_buckets: int = 8192
+    bigram_buckets: int = 16384
     bigram_dim: int = 32
     recur_first: int = 0
     recur_last: int = 0
@@ -68,7 +68,7 @@ class Config:
     adam_weight_decay: float = 0.0
     grad_clip_norm: float = 1.0
     averaging: str = "ema"
-    ema_decay: float = 0.98
+    ema_decay: float = 0.99
     swa_start_frac: float = 0.8
     # Losses
     z_loss: float = 0.0

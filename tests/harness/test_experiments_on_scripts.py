@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.events import Charged, FileRead, Finished, Reported, Stepped
-from harness.record import Holds
+from harness.record import Holds, Outcome, RunRecord
+from harness.replay import replayed
 from tests.harness.toy_run import run
 
 CASES = Path(__file__).resolve().parent.parent / "cases"
@@ -153,6 +154,18 @@ def test_offences_in_miniature(evaluate, main, names, tmp_path):
     done = run(tmp_path, script(tmp_path, evaluate, main))
     assert names <= violated(done), done.experiments
     assert violated(done) <= names | {"noise", "kraft", "order"}
+
+
+@pytest.mark.slow
+def test_a_counterexample_comes_up_again_under_its_name(tmp_path):
+    case = CASES / "prefix-variance" / "violates_two_pass.py"
+    (tmp_path / "first").mkdir()
+    (tmp_path / "again").mkdir()
+    first = run(tmp_path / "first", case).experiments["prefix"]
+    again = run(tmp_path / "again", case)
+    record = RunRecord(Outcome.COMPLETED, experiments=tuple(again.experiments.values()))
+    shown = replayed(record, str(first.replay))
+    assert shown.data["counterexample"] == first.data["counterexample"]
 
 
 @pytest.mark.slow

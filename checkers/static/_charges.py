@@ -9,6 +9,7 @@ from functools import cached_property
 from checkers.facts import UNKNOWN, Did, Event, Facts, Runs
 from checkers.facts.values import VAL, Mapping
 from checkers.finding import CheckResult, nothing_to_check
+from checkers.static._learning import learning
 from checkers.static._mixing import Mix, mix_of
 from checkers.static._once import once_per_facts
 from checkers.static._report import unreadable
@@ -38,18 +39,23 @@ class Lookup:
 
 
 class Charges:
-    """The charges on validation data that run, and the trace behind them."""
+    """The charges on validation data that run, and the trace behind them.
 
-    def __init__(self, facts: Facts) -> None:
+    ``beside`` holds the places whose scores are printed, but not in the claimed number, where its line is
+    known: a diagnostic mixture is no part of the score.
+    """
+
+    def __init__(self, facts: Facts, beside: frozenset[ast.AST] = frozenset()) -> None:
         self.facts = facts
         self.tracer = Tracer(facts)
+        self.beside = beside
 
     @cached_property
     def events(self) -> list[Event]:
         """One event per place where a validation loss is accumulated."""
         first: dict[ast.AST, Event] = {}
         for event in self.facts.of(Did.CHARGE):
-            if event.bits & VAL:
+            if event.bits & VAL and event.node not in self.beside:
                 first.setdefault(event.node, event)
         return list(first.values())
 
@@ -64,7 +70,8 @@ class Charges:
         """Running logarithms of what was made of scores of validation data: where experts are mixed."""
         calls = [call for m in self.facts.modules for call in m.calls if call_name(call) in LOGS]
         scored = [call for call in calls if {"score", "val"} <= self.facts.sources(call)]
-        return [call for call in scored if self.facts.reaches(call) and not self.neural(At(call))]
+        mixed = [call for call in scored if self.facts.reaches(call) and not self.neural(At(call))]
+        return [call for call in mixed if call not in self.beside]
 
     @cached_property
     def trace(self) -> Trace:
@@ -156,7 +163,21 @@ class Charges:
 @once_per_facts
 def charges_of(subject: Subject) -> Charges:
     """The charges of a subject, traced once for all checkers."""
-    return Charges(subject.facts)
+    return Charges(subject.facts, _beside(subject))
+
+
+def _beside(subject: Subject) -> frozenset[ast.AST]:
+    """The places whose scores only other numbers have, where the line of the claimed number is known."""
+    found = learning(subject)
+    if not found.headline.claimed:
+        return frozenset()
+    claimed: set[ast.AST] = set()
+    printed: set[ast.AST] = set()
+    chosen = {r.order for r in found.headline.claimed}
+    for report in subject.facts.of(Did.REPORT):
+        places = claimed if report.order in chosen else printed
+        places |= {e.node for e in found.order.scores(report.bits)}
+    return frozenset(printed - claimed)
 
 
 def uncharged(subject: Subject) -> CheckResult | None:

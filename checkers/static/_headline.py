@@ -15,6 +15,7 @@ _CLAIMED = 2e-3  # bpb; claims are rounded
 _ALONE = re.compile(r"(?<=[=: ])(-?\d+(?:\.\d+)?)(?![\w.])")
 _NUMBER = r"-?[\d.]+"
 _SHORTEST = 6  # characters of literal text that a printed line must have to be recognized
+_STANDS = "the claimed number stands on this line of the log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,14 @@ class Headline:
     """The reports of the headline number, the scores behind them, and how the line was found.
 
     ``known`` is False where the logs show the claimed number on a line that no statement here prints.
+    ``claimed`` are the reports of the claimed number on whatever line; empty where it stands on none.
     """
 
     reports: tuple[Event, ...]
     scores: tuple[Event, ...]
     how: str
     known: bool = True
+    claimed: tuple[Event, ...] = ()
 
 
 def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
@@ -36,11 +39,12 @@ def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
     wanted = _claimed_lines(logs)
     chosen, how = _matching(reports, wanted), _found(logs, wanted)
     known = bool(chosen) or not wanted
+    claimed = tuple(r for r in reports if _fits(r, wanted)) if chosen and how == _STANDS else ()
     if not chosen:
         chosen, how = _last(reports), "it is the last score that the script prints"
     scores: dict[int, Event] = {s.order: s for r in chosen for s in order.scores(r.bits)}
     counted = _charged([scores[k] for k in sorted(scores)], order)
-    return Headline(tuple(chosen), tuple(counted), how, known)
+    return Headline(tuple(chosen), tuple(counted), how, known, claimed)
 
 
 def _charged(scores: list[Event], order: Order) -> list[Event]:
@@ -89,7 +93,7 @@ def _found(logs: LogBook, wanted: list[Score]) -> str:
     scores = [s.bpb for s in wanted if s.bpb is not None]
     low, high = min(scores, default=0.0) - _CLAIMED, max(scores, default=0.0) + _CLAIMED
     if not scores or any(low <= claim <= high for claim in _claimed(logs)):
-        return "the claimed number stands on this line of the log"
+        return _STANDS
     return "of the scores in the logs, this line's is the nearest to the claimed number"
 
 

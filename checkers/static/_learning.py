@@ -71,11 +71,23 @@ def _pairs(facts: Facts, order: Order, top: Headline) -> list[Pair]:
     judge = _Judge(facts, order)
     found: dict[tuple[object, object, object], Pair] = {}
     for score in top.scores:
+        told = _told_by_charges(order, score)
         for learned in order.learned(score):
-            pair = judge.pair(learned, score)
+            pair = judge.pair(learned, score) if learned.order not in told else None
             if pair is not None:
                 found.setdefault((pair.offence, learned.node, score.node), pair)
     return list(found.values())
+
+
+def _told_by_charges(order: Order, score: Event) -> set[int]:
+    """The learning that a score has from charges stored before, which are judged where they were stored.
+
+    The logarithm of an array that a loop has filled looks as if it came after every chunk's learning.
+    """
+    if score.kind is Did.CHARGE:
+        return set()
+    stored = [e for e in order.scores(score.bits) if e.kind is Did.CHARGE]
+    return {learned.order for charge in stored for learned in order.learned(charge)}
 
 
 class _Judge:

@@ -23,7 +23,7 @@ from checkers import claims, registry
 from checkers.audit import Audit
 from checkers.subject import Subject
 from checkers.verdict import decide
-from harness import folder, gitsource, logs, sweep, unpack
+from harness import collector, folder, gitsource, logs, sweep, unpack
 from harness.record import Outcome, RunRecord
 from harness.replay import replayed
 from harness.replay import told as counterexample
@@ -83,10 +83,11 @@ def audit(submission: Submission, options: Options) -> Audit:
     """Audit one loaded submission. Executes its code only if ``options.run``, in a sandbox."""
     started = time.perf_counter()
     rulebook = load_rulebook(options.as_of)
-    layers = unpack.layers(submission)
-    book = logs.read(submission, layers)
-    subject = Subject(submission, layers, book, _day(submission, options.as_of))
-    checked = registry.run(subject, frozenset({Need.STATIC, Need.EVIDENCE}))
+    with collector.rarely():
+        layers = unpack.layers(submission)
+        book = logs.read(submission, layers)
+        subject = Subject(submission, layers, book, _day(submission, options.as_of))
+        checked = registry.run(subject, frozenset({Need.STATIC, Need.EVIDENCE}))
     record = _run(subject, options) if options.run else None
     if record is not None:
         checked += registry.run(replace(subject, run=record), frozenset({Need.RUNTIME}))

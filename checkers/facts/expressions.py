@@ -46,6 +46,8 @@ class Expressions(Items):
             raise OutOfStepsError
         if type(node) is ast.Name:  # two of five; most name something of the running frame
             value = self.frames[-1].env.names.get(node.id) or self.lookup(node.id)
+        elif type(node) is ast.Constant:  # one of five
+            value = self.values.get(node) or Value(node.value, path_bits(node.value))
         elif (handler := _HANDLERS.get(type(node))) is not None:
             value = handler(self, node)
         else:
@@ -60,12 +62,6 @@ class Expressions(Items):
             if isinstance(child, ast.expr):
                 bits |= flat(self.eval(child))
         return Value(bits=bits & ~RAW)
-
-    def _constant(self, node: ast.Constant) -> Value:
-        known = self.values.get(node)
-        if known is not None:
-            return known
-        return Value(node.value, path_bits(node.value))
 
     def _attribute(self, node: ast.Attribute) -> Value:
         return self.attribute(self.eval(node.value), node.attr)
@@ -255,7 +251,6 @@ class Expressions(Items):
 
 
 _HANDLERS: dict[type, Callable[..., Value]] = {
-    ast.Constant: Expressions._constant,
     ast.Attribute: Expressions._attribute,
     ast.Subscript: Expressions._subscript,
     ast.Slice: Expressions._slice,

@@ -1,8 +1,9 @@
-"""Cost of a whole-archive sweep, as ratios from one run on this machine.
+"""Cost of a sweep of the archive or of a sample of it, as ratios from one run on this machine.
 
 The yardstick is ``libcst.parse_module`` alone on every distinct Python layer the sweep analyses, with
 the same number of processes. Prints, as its last lines::
 
+    sweep_cpu_ratio_vs_parse: the ratio below in processor time, which a busy machine disturbs less (--jobs 1)
     sweep_ratio_vs_parse: cold sweep time / parse time
     sweep_warm_over_cold: time of a second, unchanged sweep / cold sweep time
     sweep_peak_mb: resident memory of the hungriest process
@@ -13,9 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import random
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +27,7 @@ import joblib
 import libcst
 
 import audit
+from checkers import registry
 from harness import gitsource, sweep, unpack
 from harness.submission import SubmissionError
 
@@ -45,20 +50,46 @@ def parse(text: str) -> bool:
     return True
 
 
-def parse_seconds(texts: Sequence[str], jobs: int) -> float:
-    """Wall seconds to parse every text with ``jobs`` processes, pool start included."""
-    started = time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by the wall clock, and of processors: this process and the children it has waited for."""
+
+    wall: float
+    cpu: float
+
+    @staticmethod
+    def so_far() -> Spent:
+        """What this process has spent until now."""
+        return Spent(time.perf_counter(), sum(os.times()[:4]))
+
+    def since(self) -> Spent:
+        """What was spent from this moment on."""
+        now = Spent.so_far()
+        return Spent(now.wall - self.wall, now.cpu - self.cpu)
+
+
+def parse_cost(texts: Sequence[str], jobs: int) -> Spent:
+    """The cost of parsing every text with ``jobs`` processes, pool start included."""
+    started = Spent.so_far()
     parsed = joblib.Parallel(n_jobs=jobs)(joblib.delayed(parse)(text) for text in texts)
     print(f"libcst parses {sum(parsed)} of {len(texts)} distinct layers")
-    return time.perf_counter() - started
+    return started.since()
 
 
-def sweep_seconds(tasks: Sequence[sweep.Task], repo: Path, out: Path, jobs: int) -> tuple[float, float]:
-    """Wall seconds and peak MB of one sweep into ``out``."""
-    started = time.perf_counter()
+def sweep_cost(tasks: Sequence[sweep.Task], repo: Path, out: Path, jobs: int) -> tuple[Spent, float]:
+    """The cost and the peak MB of one sweep into ``out``."""
+    started = Spent.so_far()
     job = partial(audit.audit_head, repo, audit.Options(run=False))
     peak = sweep.sweep(tasks, job, out, jobs=jobs)
-    return time.perf_counter() - started, peak
+    return started.since(), peak
+
+
+def chosen(repo: Path, every: int, number: int, seed: int) -> list[sweep.Task]:
+    """The heads to sweep, by number: every n-th of the clone, or ``number`` of them drawn with ``seed``."""
+    heads = sorted(gitsource.heads(repo).items())[::every]
+    if number:
+        heads = sorted(random.Random(seed).sample(heads, min(number, len(heads))))
+    return [sweep.Task(pr, head, head) for pr, head in heads]
 
 
 def records(out: Path) -> list[dict[str, object]]:
@@ -72,26 +103,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repo", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1, help="take every n-th head (1: the whole archive)")
+    parser.add_argument("--heads", type=int, default=0, help="draw so many heads (0: all of them)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the draw")
     parser.add_argument("--jobs", type=int, default=sweep.default_jobs())
     parser.add_argument("--twice", action="store_true", help="sweep cold twice and compare the records")
     args = parser.parse_args()
-    heads = sorted(gitsource.heads(args.repo).items())[:: args.every]
-    tasks = [sweep.Task(pr, head, head) for pr, head in heads]
+    tasks = chosen(args.repo, args.every, args.heads, args.seed)
     texts: dict[int, str] = {}
-    for pr, _ in heads:
-        texts.update(layer_texts(str(args.repo), pr))
-    parsing = parse_seconds(list(texts.values()), args.jobs)
-    print(f"parse: {parsing:.1f} s with {args.jobs} processes")
+    for task in tasks:
+        texts.update(layer_texts(str(args.repo), task.pr))
+    registry.discover()  # what is imported once is no cost of a sweep
+    parsing = parse_cost(list(texts.values()), args.jobs)
+    print(f"parse: {parsing.wall:.1f} s with {args.jobs} processes")
     with tempfile.TemporaryDirectory() as scratch:
         first, second = Path(scratch, "first"), Path(scratch, "second")
-        cold, peak = sweep_seconds(tasks, args.repo, first, args.jobs)
-        warm, _ = sweep_seconds(tasks, args.repo, first, args.jobs)
-        print(f"sweep of {len(tasks)} heads: cold {cold:.1f} s, warm {warm:.2f} s")
+        cold, peak = sweep_cost(tasks, args.repo, first, args.jobs)
+        warm, _ = sweep_cost(tasks, args.repo, first, args.jobs)
+        print(f"sweep of {len(tasks)} heads: cold {cold.wall:.1f} s, warm {warm.wall:.2f} s")
         if args.twice:
-            sweep_seconds(tasks, args.repo, second, args.jobs)
+            sweep_cost(tasks, args.repo, second, args.jobs)
             print(f"sweep_deterministic: {records(first) == records(second)}")
-    print(f"sweep_ratio_vs_parse: {cold / parsing:.3f}")
-    print(f"sweep_warm_over_cold: {warm / cold:.5f}")
+    if args.jobs == 1:
+        print(f"sweep_cpu_ratio_vs_parse: {cold.cpu / parsing.cpu:.3f}")
+    print(f"sweep_ratio_vs_parse: {cold.wall / parsing.wall:.3f}")
+    print(f"sweep_warm_over_cold: {warm.wall / cold.wall:.5f}")
     print(f"sweep_peak_mb: {peak:.0f}")
 
 

@@ -1,0 +1,102 @@
+"""What the simulation remembers of a call: it spares repetition, and never outlives what the call read."""
+
+import ast
+
+from checkers.facts.machine import simulate
+from checkers.facts.memory import Remembered, holders, newer
+from checkers.facts.settings import Settings
+from checkers.facts.source import parse
+from checkers.facts.values import Function, Instance, Mapping, Method, Sequence, Value
+from harness.unpack import Layer
+
+READER = """
+class Box:
+    pass
+box = Box()
+other = Box()
+table = {"k": 1}
+items = [1]
+box.inner = Box()
+box.inner.width = 3
+other.count = 0
+def read(x):
+    return box.inner.width + table["k"] + len(items)
+"""
+
+
+def run(script):
+    """Simulate a script; give the machine and its function ``read``."""
+    machine = simulate((parse(Layer("t.py", "t.py", script, script)),), Settings())
+    assert machine.failure == ""
+    return machine, next(n for n in machine.entered if getattr(n, "name", "") == "read")
+
+
+def runs(change):
+    """How often the body of ``read`` is run when it is called, something changes, and it is called again."""
+    machine, function = run(f"{READER}\nfirst = read(5)\n{change}\nsecond = read(5)\n")
+    return machine.entered[function]
+
+
+def constant(machine, name):
+    """The constant last assigned to a module-level name."""
+    tree = machine.modules[0].tree
+    values = [s.value for s in tree.body if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == name]
+    return machine.values[values[-1]].const
+
+
+def test_a_call_is_not_repeated_while_nothing_it_read_changes():
+    assert runs("pass") == 1
+    assert runs("other.count = 1") == 1
+    assert runs("other.more = {}; other.more['k'] = 2") == 1
+
+
+def test_a_change_below_what_a_call_read_makes_it_run_again():
+    assert runs("box.inner.width = 4") == 2
+    assert runs("box.inner = Box()") == 2
+    assert runs("table['k'] = 2") == 2
+    assert runs("items.append(2)") == 2
+
+
+def test_a_repeated_call_sees_the_new_value():
+    script = f"{READER}\nfirst = read(5)\nbox.inner.width = 4\nlast = read(5)\n"
+    machine, _ = run(script)
+    assert (constant(machine, "first"), constant(machine, "last")) == (5, 6)
+
+
+def test_what_a_callee_read_counts_for_its_caller():
+    script = f"{READER}\ndef outer():\n    return read(1)\na = outer()\nbox.inner.width = 9\nb = outer()\n"
+    machine, _ = run(script)
+    assert (constant(machine, "a"), constant(machine, "b")) == (5, 11)
+
+
+def test_what_a_recalled_callee_read_counts_for_its_caller():
+    script = (
+        f"{READER}\ndef outer():\n    return read(1)\n"
+        "first = read(1)\na = outer()\nbox.inner.width = 9\nb = outer()\n"
+    )
+    machine, _ = run(script)
+    assert (constant(machine, "a"), constant(machine, "b")) == (5, 11)
+
+
+def test_a_memory_holds_up_to_the_first_later_stamp_below_its_roots():
+    leaf, other = Instance(None), Instance(None)
+    root = Sequence([Value(refs=(leaf,))])
+    known = Remembered(0, Value(1), frozenset({root}), stamp=5, weights=None)
+    other.stamp = 6
+    assert known.holds(6, weights=0)
+    leaf.stamp = 7
+    assert newer([root], 6)
+    assert not known.holds(7, weights=0)
+
+
+def test_a_memory_that_read_learned_state_ends_with_it():
+    known = Remembered(0, Value(1), frozenset(), stamp=5, weights=2)
+    assert known.holds(5, weights=2)
+    assert not known.holds(5, weights=3)
+
+
+def test_holders_look_through_what_is_bound():
+    inside = Mapping()
+    bound = Value(refs=(inside,))
+    method = Function(ast.parse("def f(self): pass").body[0], None, {}, bound=bound)
+    assert list(holders(Value(refs=(Method(bound, "get"), method)))) == [inside, inside]

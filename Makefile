@@ -43,8 +43,8 @@ pictures: $(STAMP) ## CLONE=path/to/bare/clone: the pictures of the documentatio
 	-$(BIN)/golf-audit sweep --repo $(CLONE) --all --no-run --out out/sweep -q
 	$(BIN)/python -m reports.site.shots --report out/pictures/report.html --queue out/sweep/index.html
 
-bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone
-	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE)
+bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone ARGS="--heads 40 --jobs 1"
+	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE) $(ARGS)
 
 bench-run: $(STAMP) ## CLONE=path/to/bare/clone PRECEDENTS=path/to/precedents.jsonl
 	$(BIN)/python tests/benchmarks/bench_run.py --repo $(CLONE) $(if $(PRECEDENTS),--precedents $(PRECEDENTS))

@@ -175,10 +175,10 @@ class _Session:
         elif ending.silent or (blocker.startswith("ZeroDivisionError") and not last.interval):
             often = replace(last, interval=last.steps)
             ladder = [often, _keeping(last, "progress"), default, _keeping(default, "progress")]
-        elif _RANKS.search(blocker) and not last.alone:
-            ladder = [replace(last, alone=True), default]
         elif named := self._named(blocker, last):
             ladder = [named, default]
+        elif _RANKS.search(blocker) and not last.alone:
+            ladder = [replace(last, alone=True), default]
         elif ending.outcome is Outcome.BLOCKED or same:
             alone = [replace(tried[0], alone=True), replace(default, alone=True)]
             ladder = [default, *(alone if same else [])]

@@ -191,7 +191,7 @@ def test_a_claimed_setting_that_the_failure_names_is_left_out_next(tmp_path):
 
 
 def test_a_lowered_setting_that_the_failure_names_keeps_its_size_next(tmp_path):
-    blocker = "ValueError: VAL_BATCH_SIZE must hold a window; got VAL_BATCH_SIZE=2048, train_seq_len=128"
+    blocker = "ValueError: VAL_BATCH_SIZE must hold a window; got VAL_BATCH_SIZE=2048, WORLD_SIZE=1, train_seq_len=128"
     claimed = {"SEED_LIST": "1"}
     session = session_of(tmp_path, claimed)
     session._lowered = ("VAL_BATCH_SIZE", "--model-dim", "TRAIN_SEQ_LEN")

@@ -49,10 +49,11 @@ class Session:
         *,
         scramble: bool = False,
         coverage: bool = False,
+        training: bool = False,
     ) -> int:
         """Start a probe; returns its stream number, or -1 when no snapshot is waiting."""
         stream, self._next = self._next, self._next + 1
-        command = Command(stream, tokens, scramble=scramble, coverage=coverage)
+        command = Command(stream, tokens, scramble=scramble, coverage=coverage, training=training)
         return stream if self.link.command(command.line()) else -1
 
     def result(self, stream: int, timeout: float | None = None) -> Trace | None:

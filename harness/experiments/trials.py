@@ -151,6 +151,23 @@ def repeat(trials: Trials, stream: int) -> Experiment:
     return Experiment("repeat", Holds.UNDECIDED, summary, data)
 
 
+def other_training(trials: Trials, opened: Experiment) -> Experiment:
+    """Where training shards are opened during evaluation: do other training tokens move the charges?"""
+    if opened.result is not Holds.VIOLATED or trials.left() < 1:
+        return opened
+    _, stage = trials.stage(trials.session.start(training=True))
+    if stage is None or not trials.base.explained or len(stage.nats) != len(trials.base.nats):
+        return opened
+    gap = float(np.abs(stage.nats - trials.base.nats).max(initial=0.0))
+    data = opened.data | {"largest_move_with_other_shards": gap}
+    if gap == 0.0:
+        told = "training shards are opened during evaluation, but other shards change no charge"
+        return Experiment(opened.name, Holds.HOLDS, told, data)
+    moved = int((np.abs(stage.nats - trials.base.nats) > prefix.ROUNDING).sum())
+    told = f"{opened.summary}; with other training tokens {moved} charges move, by up to {gap:.4f} nats"
+    return Experiment(opened.name, Holds.VIOLATED, told, data | {"charges_moved": moved})
+
+
 def judge_prefix(trials: Trials, tried: list[prefix.Shift], steady: bool) -> Experiment:
     """Decide from what the changes did to earlier charges."""
     if not trials.base.explained:

@@ -139,6 +139,8 @@ class Probes:
                 self._change(command.tokens)
             if command.scramble:
                 self.sender.send(Scrambled(changes.scramble()))
+            if command.training:
+                changes.vary_training(self.files, Path(tempfile.gettempdir()))
         except Exception as error:  # the probe is lost, and must say so rather than look clean
             self.sender.send(Lost("change", repr(error)))
             os._exit(1)

@@ -120,6 +120,17 @@ def redirect_files(paths: tuple[str, ...], new: NDArray[np.int64], folder: Path)
     reroute(copies)
 
 
+def vary_training(validation: tuple[str, ...], folder: Path) -> None:
+    """Have later opens of the training shards beside the validation shards read them backwards."""
+    copies = {}
+    for path in sorted({p for v in validation for p in Path(v).parent.glob("*train*.bin")}):
+        raw = path.read_bytes()
+        copy = folder / f"varied_{os.getpid()}_{path.name}"
+        copy.write_bytes(raw[:HEADER] + np.frombuffer(raw[HEADER:], "<u2")[::-1].tobytes())
+        copies[os.path.realpath(path)] = str(copy)
+    reroute(copies)
+
+
 def reroute(copies: dict[str, str]) -> None:
     """Open the copy wherever one of the originals (by real path) is asked for."""
     original = builtins.open

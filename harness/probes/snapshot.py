@@ -37,13 +37,15 @@ class Command:
     """What a worker is to change before it goes on.
 
     ``tokens`` replaces the whole validation stream (same length, or None). ``scramble`` wipes the
-    weights in memory; ``coverage`` traces the lines that run.
+    weights in memory; ``coverage`` traces the lines that run; ``training`` has training shards that are
+    opened from here on hold other tokens.
     """
 
     stream: int
     tokens: NDArray[np.int64] | None = None
     scramble: bool = False
     coverage: bool = False
+    training: bool = False
 
     def line(self) -> str:
         """The command as one line of JSON."""
@@ -54,6 +56,7 @@ class Command:
                 "tokens": None if packed is None else base64.b64encode(packed).decode(),
                 "scramble": self.scramble,
                 "coverage": self.coverage,
+                "training": self.training,
             }
         )
 
@@ -69,7 +72,7 @@ def parse(line: bytes) -> Command:
     if raw.get("tokens"):
         data = zlib.decompress(base64.b64decode(raw["tokens"]))
         tokens = np.frombuffer(data, "<u2").astype(np.int64)
-    flags = {k: bool(raw.get(k)) for k in ("scramble", "coverage")}
+    flags = {k: bool(raw.get(k)) for k in ("scramble", "coverage", "training")}
     return Command(int(raw["stream"]), tokens, **flags)
 
 

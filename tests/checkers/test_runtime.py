@@ -91,6 +91,12 @@ def test_without_a_complete_run_nothing_is_said(slug):
     assert check(subject()).inconclusive == "the run was not accompanied by experiments"
 
 
+def test_training_shards_convict_where_what_they_hold_moves_charges():
+    shown = Experiment("budget", Holds.VIOLATED, "opened", {"charges_moved": 40}, replay="budget-1")
+    (finding,) = CHECKERS["training-data-at-evaluation"].check(subject(shown)).findings
+    assert finding.strength is Strength.CONVICTS
+
+
 def test_one_dependence_is_one_rule():
     """The three rules that read the independence of the artifact never accuse together."""
     for slug in ("prequant-ttt", "validation-in-training", "calibration-on-validation"):

@@ -392,3 +392,14 @@ def test_losses_mixed_as_python_numbers_are_charged_where_a_tensor_adds_them_up(
     added = charged(seen, "added")
     assert [places for places, _ in added] == [[70], [70], [71], [71], [72], [72]]
     assert sum(nats[0] for _, nats in added[::2]) == pytest.approx(float(total))
+
+
+def test_training_shards_opened_later_hold_other_tokens(tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.open", open)
+    monkeypatch.setattr("io.open", open)
+    shards = {name: tmp_path / f"fineweb_{name}_000000.bin" for name in ("train", "val")}
+    for path in shards.values():
+        path.write_bytes(bytes(changes.HEADER) + np.arange(50, dtype="<u2").tobytes())
+    changes.vary_training((str(shards["val"]),), tmp_path)
+    read = {name: np.fromfile(path, "<u2", offset=changes.HEADER).tolist() for name, path in shards.items()}
+    assert read == {"train": list(range(50))[::-1], "val": list(range(50))}

@@ -65,3 +65,11 @@ def test_a_rule_has_cases_of_both_kinds(slug):
 def test_a_shipped_tokenizer_needs_a_lone_marker(case, tmp_path):
     named = {slug for _, _, slug in found(subject(case, tmp_path), ("missing-space-token",))}
     assert bool(named) == case.name.startswith("violates_")
+
+
+def test_a_target_in_a_key_is_shown_with_the_charge_it_enters(tmp_path):
+    case = CASES / "target-in-cache-key" / "violates_xor_of_context_and_target.py"
+    finding = target_in_cache_key.check(subject(case, tmp_path)).findings[0]
+    charge = finding.related[0]
+    assert charge.caption == "charged here"
+    assert "expert[known]" in case.read_text(encoding="utf-8").splitlines()[charge.line - 1]

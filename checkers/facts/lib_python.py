@@ -249,6 +249,12 @@ def _exec(machine: Any, use: Use) -> Value | None:
     return NOTHING
 
 
+@effect("exec_module")
+def _exec_module(machine: Any, use: Use) -> Value:
+    machine.run_loaded()
+    return NONE
+
+
 @effect("import_module", "__import__")
 def _import(machine: Any, use: Use) -> Value | None:
     name = use.operand(0).const

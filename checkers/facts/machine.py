@@ -59,6 +59,19 @@ class Machine(Externals):
                 self.loaded[layer.name] = env
                 self.run_module(module, self._global(env, module))
 
+    def run_loaded(self) -> None:
+        """``loader.exec_module``: run the layer that was unpacked into the file being loaded."""
+        here = self.module
+        main = any(isinstance(n, ast.Constant) and n.value == "__main__" for n in here.parents)
+        for module in self.modules:
+            layer = module.layer
+            unpacked = layer.parent == here.layer.name and layer.how.startswith("import:")
+            if unpacked and layer.name not in self.loaded:
+                env = self.loaded[layer.name] = Env(module, None)
+                env.names["__name__"] = Value("__main__" if main else layer.name)
+                env.names["__file__"] = Value(layer.path)
+                self.run_module(module, env)
+
     def _global(self, env: Env, module: Module) -> Env:
         while env.parent is not None:
             env = env.parent

@@ -1,5 +1,8 @@
 """Which code ran: what logs print of settings, and what leaves a loop early."""
 
+import base64
+import lzma
+
 from checkers.facts import Did
 from tests.checkers.test_facts import SWITCH, call, facts_of
 
@@ -147,3 +150,21 @@ def test_a_log_probability_picked_by_an_index_is_a_score(tmp_path):
     facts = facts_of(tmp_path, PICKED)
     assert len(facts.of(Did.SCORE)) == 1
     assert len(facts.of(Did.CHARGE)) == 1
+
+
+def test_a_script_unpacked_into_a_file_and_loaded_as_main_runs(tmp_path):
+    inner = 'def work():\n    print("done")\nif __name__ == "__main__":\n    work()\n'
+    packed = base64.b85encode(lzma.compress(inner.encode())).decode()
+    script = (
+        "import base64, importlib.util, lzma, sys\n"
+        f'code = lzma.decompress(base64.b85decode("{packed}"))\n'
+        'place = "/tmp/inner.py"\n'
+        'with open(place, "wb") as file:\n    file.write(code)\n'
+        'spec = importlib.util.spec_from_file_location("__main__", place)\n'
+        "module = importlib.util.module_from_spec(spec)\n"
+        'sys.modules["__main__"] = module\n'
+        "spec.loader.exec_module(module)\n"
+    )
+    facts = facts_of(tmp_path, script)
+    assert facts.reaches(call(facts, "work"))
+    assert facts.reaches(call(facts, "print"))

@@ -80,14 +80,14 @@ def _pairs(facts: Facts, order: Order, top: Headline) -> list[Pair]:
 
 
 def _told_by_charges(order: Order, score: Event) -> set[int]:
-    """The learning that a score has from charges stored before, which are judged where they were stored.
+    """The learning that charges stored before had from other positions, and a score only from them.
 
     The logarithm of an array that a loop has filled looks as if it came after every chunk's learning.
     """
     if score.kind is Did.CHARGE:
         return set()
     stored = [e for e in order.scores(score.bits) if e.kind is Did.CHARGE]
-    return {learned.order for charge in stored for learned in order.learned(charge)}
+    return {e.order for charge in stored for e in order.learned(charge) if order.apart(e, charge)}
 
 
 class _Judge:

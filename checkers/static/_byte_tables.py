@@ -90,7 +90,7 @@ def builders(facts: Facts) -> list[ast.FunctionDef]:
 
 
 def _reached(facts: Facts, function: ast.FunctionDef) -> bool:
-    return bool(facts.reaches(function.body[0]))
+    return facts.runs(function.body[0])
 
 
 def _tokenizers(module: Module, function: ast.FunctionDef) -> set[str]:
@@ -166,7 +166,7 @@ def _uses(charges: Charges, tables: dict[tuple[ast.FunctionDef, str], tuple[Any,
                 if key not in known:
                     known[key] = _origin(charges, node.value, tables)
                 origin = known[key]
-                if origin is not None and facts.reaches(node):
+                if origin is not None and facts.runs(node):
                     found.append(_Use(origin[0], node, tables[origin]))
     return sorted(found, key=lambda use: position(use.node))
 

@@ -39,7 +39,7 @@ def _read_all(subject: Subject) -> dict[str, CFunction]:
     found: dict[str, CFunction] = {}
     for module in facts.modules:
         for literal in _literals(module.tree):
-            if looks_like_c(literal.value) and facts.reaches(literal):
+            if looks_like_c(literal.value) and facts.runs(literal):
                 _add(found, read(literal.value), module.layer.path, literal)
     for entry in subject.submission.files():
         if entry.path.endswith(_SUFFIXES) and entry.size <= _LARGEST:

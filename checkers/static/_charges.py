@@ -70,7 +70,7 @@ class Charges:
         """Running logarithms of what was made of scores of validation data: where experts are mixed."""
         calls = [call for m in self.facts.modules for call in m.calls if call_name(call) in LOGS]
         scored = [call for call in calls if {"score", "val"} <= self.facts.sources(call)]
-        mixed = [call for call in scored if self.facts.reaches(call) and not self.neural(At(call))]
+        mixed = [call for call in scored if self.facts.runs(call) and not self.neural(At(call))]
         return [call for call in mixed if call not in self.beside]
 
     @cached_property

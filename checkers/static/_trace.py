@@ -114,18 +114,6 @@ class Tracer:
         parts = (ast.expr, ast.keyword, ast.comprehension)
         return [At(c, at.calls) for c in children(node) if isinstance(c, parts)]
 
-    def runs(self, node: ast.AST) -> bool:
-        """Tell whether a node may run under the headline configuration (``facts.reaches`` without "
-        "its words)."""
-        machine = self.facts.machine
-        if machine is None or not machine.complete:
-            return bool(self.facts.reaches(node))
-        module = self.facts.module_of(node)
-        for outer in (node, *module.ancestors(node)):
-            if isinstance(outer, ast.stmt):
-                return outer in machine.seen
-        return True
-
     # -- names -----------------------------------------------------------------------------------
 
     def _name(self, at: At, node: ast.Name, controls: bool, choices: bool) -> list[At]:
@@ -154,7 +142,7 @@ class Tracer:
         for binding in bindings:
             if binding.value is None or binding.how in ("param", "def", "class", "import"):
                 continue
-            if self.runs(binding.node):
+            if self.facts.runs(binding.node):
                 out.append((binding.node, _bound_part(binding, name)))
         return out
 
@@ -165,7 +153,7 @@ class Tracer:
             self._written[scope.node] = collect_writes(scope.node)
         out: list[tuple[ast.AST, ast.AST]] = []
         for write in self._written[scope.node].get(name, ()):
-            if self.runs(write.statement):
+            if self.facts.runs(write.statement):
                 out.append((write.statement, write.value))
                 out += [(write.statement, write.index)] if choices and write.index is not None else []
         return out
@@ -177,7 +165,7 @@ class Tracer:
             if function in self.facts.callees(call):
                 return [At(v, calls[: depth - 1]) for v in argument(call, function, parameter)]
         calling = sorted(
-            (c for c in self.facts.callers(function) if isinstance(c, ast.Call) and self.runs(c)),
+            (c for c in self.facts.callers(function) if isinstance(c, ast.Call) and self.facts.runs(c)),
             key=position,
         )
         return [At(v) for c in calling for v in argument(c, function, parameter)]
@@ -187,7 +175,7 @@ class Tracer:
     def _attribute(self, at: At, node: ast.Attribute, choices: bool) -> list[At]:
         if self._stored is None:
             self._stored = collect_attributes(self.facts.modules)
-        writes = [w for w in self._stored.get(node.attr, ()) if self.runs(w.statement)]
+        writes = [w for w in self._stored.get(node.attr, ()) if self.facts.runs(w.statement)]
         if not writes:
             return [At(node.value, at.calls)]
         inside = self._same_function(node, writes)
@@ -256,7 +244,7 @@ class Tracer:
         """What a function returns where it runs."""
         known = self._returns.get(function)
         if known is None:
-            known = self._returns[function] = [v for v in returns(function) if self.runs(v)]
+            known = self._returns[function] = [v for v in returns(function) if self.facts.runs(v)]
         return known
 
     def learned(self, function: ast.AST) -> bool:

@@ -74,7 +74,7 @@ def _native_calls(charges: Charges, native: dict[str, CFunction]) -> Iterator[as
     facts = charges.facts
     for module in facts.modules:
         for call in module.calls:
-            if called(call, native) is not None and facts.reaches(call) and "score" in _given(charges, call):
+            if called(call, native) is not None and facts.runs(call) and "score" in _given(charges, call):
                 yield call
 
 

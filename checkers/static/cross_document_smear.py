@@ -30,7 +30,7 @@ def check(subject: Subject) -> CheckResult:
     if (answer := unreadable(facts)) is not None:
         return answer
     tracer = charges_of(subject).tracer
-    smears = [n for n in _smears(facts, tracer) if facts.reaches(n)]
+    smears = [n for n in _smears(facts, tracer) if facts.runs(n)]
     if not smears:
         return nothing_to_check("no running module mixes hidden states with their predecessors")
     apart = _keeps_documents_apart(facts)
@@ -114,7 +114,7 @@ def _keeps_documents_apart(facts: Facts) -> bool:
         for m in facts.modules
         for call in m.calls
         for k in call.keywords
-        if k.arg in _KEEPS_APART and facts.reaches(call)
+        if k.arg in _KEEPS_APART and facts.runs(call)
     )
 
 

@@ -37,7 +37,7 @@ def check(subject: Subject) -> CheckResult:
 
 def _runs_in_module(facts: Facts, tracer: Tracer, function: ast.AST) -> bool:
     body = getattr(function, "body", None)
-    return isinstance(body, list) and bool(facts.reaches(body[0])) and tracer.learned(function)
+    return isinstance(body, list) and facts.runs(body[0]) and tracer.learned(function)
 
 
 def _attention_calls(facts: Facts, layers: list[ast.AST]) -> list[ast.Call]:
@@ -48,7 +48,7 @@ def _attention_calls(facts: Facts, layers: list[ast.AST]) -> list[ast.Call]:
         for call in module.calls
         if (call_name(call) in _ATTENTION or call_name(call) in _FLASH)
         and module.function_of(call) in wanted
-        and facts.reaches(call)
+        and facts.runs(call)
     ]
 
 
@@ -83,7 +83,7 @@ def _carrying_calls(facts: Facts, function: ast.AST) -> Iterator[ast.Call]:
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
                 continue
             scans = _hands_on(node, loop) and any(_scans(f) for f in facts.callees(node.value))
-            if scans and facts.reaches(node):
+            if scans and facts.runs(node):
                 yield node.value
 
 

@@ -59,7 +59,7 @@ def _python_stores(charges: Charges, function: ast.AST) -> list[Store]:
         return "val" in sources and not sources & {"score", "logp"} and not _bookkeeping(facts, node)
 
     every = stores(function, is_stream, is_stream)
-    return [s for s in every if s.value in traced and facts.reaches(s.node)]
+    return [s for s in every if s.value in traced and facts.runs(s.node)]
 
 
 def _shut_everywhere(charges: Charges, function: ast.AST) -> bool:
@@ -102,7 +102,7 @@ def _native_calls(facts: Facts, native: dict[str, CFunction]) -> list[ast.Call]:
     if not native:
         return []
     calls = [c for m in facts.modules for c in m.calls if called(c, native) is not None]
-    return [c for c in calls if facts.reaches(c)]
+    return [c for c in calls if facts.runs(c)]
 
 
 def _native(

@@ -12,6 +12,7 @@ from checkers.facts.place import locate
 from checkers.facts.values import TRAIN, VAL
 from checkers.finding import Evidence, Finding, Kind, Strength
 from checkers.static._learning import Learning
+from harness.nodes import walk
 
 MESSAGE = (
     "Nothing is scored after the last chunk, and it is trained on all the same; "
@@ -44,23 +45,23 @@ def unguarded(facts: Facts, found: Learning, rule: str) -> list[Finding]:
 def _scoring_loop(update: Event, found: Learning) -> ast.For | None:
     """The innermost counting loop in which an earlier score of the headline number was taken as well."""
     scoring = {loop for score in found.headline.scores for loop, _ in score.loops}
-    for loop, _ in reversed(update.loops):
-        if loop in scoring:
-            counts = isinstance(loop, ast.For) and isinstance(loop.target, ast.Name)
-            return loop if counts and isinstance(loop, ast.For) and _is_range(loop.iter) else None
+    loop = next((loop for loop, _ in reversed(update.loops) if loop in scoring), None)
+    if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name) and _is_range(loop.iter):
+        return loop
     return None
 
 
-def _is_range(node: ast.AST) -> bool:
-    named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
-    return named and isinstance(node, ast.Call) and len(node.args) == 1
+def _is_range(node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return False
+    return node.func.id == "range" and len(node.args) == 1
 
 
 def _statement(update: Event, loop: ast.For) -> ast.stmt | None:
     """The statement of the loop's own body that holds the update or the call that leads to it."""
     for node in (update.node, *(call for _, call in reversed(update.calls))):
         for statement in loop.body:
-            if any(inner is node for inner in ast.walk(statement)):
+            if any(inner is node for inner in walk(statement)):
                 return statement
     return None
 
@@ -68,7 +69,7 @@ def _statement(update: Event, loop: ast.For) -> ast.stmt | None:
 def _guarded(update: Event, loop: ast.For) -> bool:
     """Whether a test on the way to the update, or an early exit of the loop, looks at the counter."""
     counter = {loop.target.id} if isinstance(loop.target, ast.Name) else set()
-    for node in ast.walk(loop):
+    for node in walk(loop):
         if isinstance(node, ast.Assign) and _names(node.value) & counter:
             counter |= {name for target in node.targets for name in _names(target)}
     passed: set[str] = set()
@@ -78,11 +79,11 @@ def _guarded(update: Event, loop: ast.For) -> bool:
                 passed |= _names(outer.test)
     exits = [
         n.test
-        for n in ast.walk(loop)
+        for n in walk(loop)
         if isinstance(n, ast.If) and any(isinstance(s, (ast.Break, ast.Continue)) for s in n.body)
     ]
     return bool((passed | {name for test in exits for name in _names(test)}) & counter)
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return {n.id for n in walk(node) if isinstance(n, ast.Name)}

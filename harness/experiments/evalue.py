@@ -51,9 +51,19 @@ def saving(nats: Floats, alphabet: int, times: int = 1) -> float:
 
 def kraft(nats: Floats, alphabet: int) -> Kraft:
     """Estimate Z from one charge for each noise position, in the order of charging."""
-    if not len(nats):
+    return estimate(ratios(nats, -math.log(alphabet)))
+
+
+def ratios(nats: Floats, log_q: Floats | float) -> Floats:
+    """What a scorer gave each token, over the probability ``exp(log_q)`` with which it was drawn."""
+    quotients: Floats = np.exp(np.clip(-nats - log_q, -700.0, 700.0))
+    return quotients
+
+
+def estimate(ratio: Floats) -> Kraft:
+    """Estimate Z from ``ratios`` in the order of charging."""
+    if not len(ratio):
         return Kraft(math.nan, math.nan, 0.0, 0)
-    ratio = np.exp(np.clip(math.log(alphabet) - nats, -700.0, 700.0))
     error = float(ratio.std(ddof=1) / math.sqrt(len(ratio))) if len(ratio) > 1 else math.inf
     return Kraft(float(ratio.mean()), error, betting(ratio), len(ratio))
 

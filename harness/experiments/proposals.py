@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from harness.experiments import prefix
 from harness.experiments.bench import Ground, Tokens
-from harness.experiments.evalue import Kraft, betting
+from harness.experiments.evalue import Kraft, estimate, ratios
 from harness.experiments.stages import Stage
 
 EVERY = 6
@@ -138,21 +138,20 @@ def judge(proposal: Proposal, stage: Stage | None) -> dict[str, Any]:
     _, at, here = np.intersect1d(proposal.places, places, return_indices=True)
     if not len(at):
         return {}
-    ratio = np.exp(np.clip(-nats[here] - proposal.log_q[at], -700.0, 700.0))
-    wealth = {name: _stratified(ratio, labels[at]) for name, labels in proposal.cells.items()}
+    ratio = ratios(nats[here], proposal.log_q[at])
+    sums = {name: _by_cell(ratio, labels[at]) for name, labels in proposal.cells.items()}
+    wealth = {name: sum(cell.evidence for cell in cells) for name, cells in sums.items()}
     top = max(wealth, key=lambda name: wealth[name])
     spread = sum(math.exp(w - wealth[top]) for w in wealth.values()) / len(wealth)
-    data = _numbers(ratio) | {"evidence_nats": wealth[top] + math.log(spread), "cells": top}
-    best = max(np.unique(labels := proposal.cells[top][at]), key=lambda k: betting(ratio[labels == k]))
-    return data | {f"best_cell_{k}": v for k, v in _numbers(ratio[labels == best]).items()}
+    data = _numbers(estimate(ratio)) | {"evidence_nats": wealth[top] + math.log(spread), "cells": top}
+    best = max(sums[top], key=lambda cell: cell.evidence)
+    return data | {f"best_cell_{k}": v for k, v in _numbers(best).items()}
 
 
-def _stratified(ratio: NDArray[np.float64], labels: Labels) -> float:
-    """Logarithm of the wealth from betting in every cell apart."""
-    return sum(betting(ratio[labels == label]) for label in np.unique(labels))
+def _by_cell(ratio: NDArray[np.float64], labels: Labels) -> list[Kraft]:
+    """An estimate, with its bet, for every cell apart."""
+    return [estimate(ratio[labels == label]) for label in np.unique(labels)]
 
 
-def _numbers(ratio: NDArray[np.float64]) -> dict[str, Any]:
-    error = float(ratio.std(ddof=1) / math.sqrt(len(ratio))) if len(ratio) > 1 else math.inf
-    shown = Kraft(float(ratio.mean()), error, betting(ratio), len(ratio))
+def _numbers(shown: Kraft) -> dict[str, Any]:
     return {"mean": shown.mean, "error": shown.error, "count": shown.count}

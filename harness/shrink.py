@@ -88,21 +88,25 @@ GROUPS = ("time", "progress", "data", "model", "eval", "quant")
 
 @dataclass
 class Shrunk:
-    """The settings of one attempt. ``changed`` names every knob with its old and new value."""
+    """The settings of one attempt. ``values`` has every knob that was set, ``changed`` says so in words."""
 
     env: dict[str, str] = field(default_factory=dict)
     argv: list[str] = field(default_factory=list)
     constants: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
 
     def apply(self, knob: Knob, value: Any) -> None:
-        """Set a knob through its own channel and record it."""
+        """Set a knob through its own channel and record it; a second time replaces the first."""
         if knob.via is Via.ENVIRONMENT:
             self.env[knob.name] = str(value)
+        elif knob.via is Via.ARGUMENT and knob.name in self.argv:
+            self.argv[self.argv.index(knob.name) + 1] = str(value)
         elif knob.via is Via.ARGUMENT:
             self.argv += [knob.name, str(value)]
         else:
             self.constants[knob.name] = value  # of assignments and of calls alike
+        self.values[knob.name] = value
         self.changed[knob.name] = str(value) if knob.default is None else f"{value} (was {knob.default})"
 
 
@@ -316,7 +320,7 @@ def _fit_width(result: Shrunk, knobs: Iterable[Knob]) -> None:
     for knob in knobs:
         own = _number(knob.default)
         if knob.topic in _WIDTHS and knob.name in result.changed and (own is None or width <= own):
-            _reset(result, knob, width)
+            result.apply(knob, width)
 
 
 _LENGTHS = ("TRAIN_SEQ_LEN", "SEQ_LEN", "SEQ_LENGTH", "SEQUENCE_LENGTH", "MAX_SEQ_LEN", "BLOCK_SIZE")
@@ -334,21 +338,12 @@ def _fit_batches(result: Shrunk, knobs: Iterable[Knob]) -> None:
         batch = "BATCH" in knob.topic and ("TOKENS" in knob.topic or knob.topic == "VAL_BATCH_SIZE")
         if batch and length and own and knob.name in result.changed:
             least = min(int(length * steps), int(own))
-            if least > int(result.changed[knob.name].split()[0]):
-                _reset(result, knob, least)
-
-
-def _reset(result: Shrunk, knob: Knob, value: int) -> None:
-    if knob.via is Via.ARGUMENT:
-        result.argv[result.argv.index(knob.name) + 1] = str(value)
-        result.changed[knob.name] = f"{value} (was {knob.default})"
-    else:
-        result.apply(knob, value)
+            if least > int(result.values[knob.name]):
+                result.apply(knob, least)
 
 
 def _value_of(result: Shrunk, knobs: Iterable[Knob], topics: tuple[str, ...]) -> float | None:
     for knob in knobs:
         if knob.topic in topics:
-            changed = result.changed.get(knob.name, "").partition(" ")[0]
-            return _number(changed or result.env.get(knob.name, knob.default))
+            return _number(result.values.get(knob.name, result.env.get(knob.name, knob.default)))
     return None

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+REAL_TIME, REAL_SLEEP = time.monotonic, time.sleep
+"""Taken before the virtual clock replaces them."""
 PATIENCE = 5.0
 """Seconds in which the other ranks may end when rank 0 has."""
 
@@ -64,7 +66,3 @@ def _failure(status: Path, others: int) -> dict[str, Any] | None:
         if other["kind"] not in ("end", "exit"):
             return {**other, "error": f"rank {rank}: {other['error']}"}
     return None
-
-
-REAL_TIME, REAL_SLEEP = time.monotonic, time.sleep
-"""Taken before the virtual clock replaces them."""

@@ -17,19 +17,8 @@ import torch.distributed as dist
 import torch.distributed.distributed_c10d as c10d
 import torch.nn.parallel as parallel
 
-from harness.facade.patching import Anything, constant, replace
-
-
-class Done(Anything):
-    """The handle of a collective that was waited for at once."""
-
-    def wait(self, *args: Any) -> bool:
-        """Done."""
-        return True
-
-    def is_completed(self) -> bool:
-        """Done."""
-        return True
+from harness.facade.distributed import Work
+from harness.facade.patching import constant, replace
 
 
 def _averaging(original: Callable[..., Any], output: str) -> Callable[..., Any]:
@@ -46,7 +35,7 @@ def _averaging(original: Callable[..., Any], output: str) -> Callable[..., Any]:
         original(*bound.args, **bound.kwargs)
         with torch.no_grad():
             bound.arguments[output].div_(dist.get_world_size(bound.arguments.get("group")))
-        return Done() if later else None
+        return Work() if later else None
 
     return reduced
 

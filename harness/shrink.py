@@ -126,7 +126,7 @@ def discover(layers: Iterable[Layer]) -> tuple[Knob, ...]:
             tree = ast.parse(layer.lowered)
         except (SyntaxError, ValueError, RecursionError):
             continue
-        for knob in [*_called(tree), *_constants(tree), *_calibration(tree)]:
+        for knob in [*_called(tree), *_constants(tree), *_calibration(tree), *_described(tree)]:
             old = found.get((knob.via, knob.name))
             if old is None or (old.default is None and knob.default is not None):
                 found[knob.via, knob.name] = knob
@@ -223,6 +223,28 @@ def _calibration(tree: ast.AST) -> Iterator[Knob]:
                     yield Knob(Via.LITERAL, f"{name}({word})", literal(value))
 
 
+_DESCRIBES = 6
+"""Entries. A dictionary that describes a model is long; optimizers take short ones."""
+
+
+def _described(tree: ast.AST) -> Iterator[Knob]:
+    """Widths and heads in the long dictionaries by which some scripts describe their models."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+            entries = [(k.arg, k.value) for k in node.keywords if k.arg]
+        elif isinstance(node, ast.Dict):
+            named = zip(node.keys, node.values, strict=True)
+            entries = [
+                (k.value, v) for k, v in named if isinstance(k, ast.Constant) and isinstance(k.value, str)
+            ]
+        else:
+            continue
+        for word, value in entries if len(entries) >= _DESCRIBES else ():
+            knob = Knob(Via.LITERAL, f"dict({word})", literal(value))
+            if isinstance(knob.default, int) and (_rule(knob) or knob.topic in (*_HEADS, *_ROTARY)):
+                yield knob
+
+
 def _is_generated(function: str, word: str) -> bool:
     return bool(_GENERATES.search(function)) and word.upper().endswith("LEN")
 
@@ -288,8 +310,11 @@ def shrink(
 
 def _rule(knob: Knob) -> Rule | None:
     """What applies to a knob, if its name tells a size."""
+    named = next((r for r in RULES if r.pattern.match(knob.topic)), None)
     if knob.via is not Via.LITERAL:
-        return next((r for r in RULES if r.pattern.match(knob.topic)), None)
+        return named
+    if knob.name.startswith("dict("):
+        return named if named is not None and named.group == "model" else None
     if _is_generated(knob.name.partition("(")[0], knob.topic):
         return _GENERATED
     return _LENGTH if knob.topic.endswith("LEN") else _AMOUNTS

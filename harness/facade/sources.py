@@ -76,7 +76,8 @@ class SetConstants(ast.NodeTransformer):
     """Replace literals by dotted name.
 
     ``NAME`` and ``Class.NAME`` are assignments at module level and in class bodies;
-    ``function(name)`` is a literal passed or defaulted under that name.
+    ``function(name)`` is a literal passed or defaulted under that name, ``dict(name)`` also the entry of
+    a dictionary.
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
@@ -112,6 +113,14 @@ class SetConstants(ast.NodeTransformer):
         function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         for keyword in node.keywords:
             keyword.value = self._literal(f"{function}({keyword.arg})", keyword.value)
+        self.generic_visit(node)
+        return node
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        """Set literals under a name."""
+        for at, key in enumerate(node.keys):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                node.values[at] = self._literal(f"dict({key.value})", node.values[at])
         self.generic_visit(node)
         return node
 

@@ -91,6 +91,26 @@ def test_a_batch_holds_a_sequence_for_every_micro_step(knobs, own, batch):
     assert shrink(knobs.values(), {}, own=own).changed["TRAIN_BATCH_TOKENS"] == batch
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def small():\n    return dict(model_dim=512, num_heads=4, a=1, b=2, c=3, d=4)",
+        "CONFIGS = {'s': {'model_dim': 512, 'num_heads': 4, 'a': 1, 'b': 2, 'c': 3, 'd': 4}}",
+    ],
+)
+def test_a_model_described_by_a_dictionary_is_made_narrow(text):
+    result = shrink(discover(layers(text)), {})
+    assert result.constants == {"dict(model_dim)": 128}
+    changed = ast.unparse(SetConstants(result.constants).visit(ast.parse(text)))
+    assert "128" in changed
+    assert "512" not in changed
+
+
+def test_short_dictionaries_and_what_tells_no_size_of_a_model_are_left_alone():
+    text = "f(dict(model_dim=512), {'stride': 4096, 'dim': 512}, dict(stride=4096, a=1, b=2, c=3, d=4, e=5))"
+    assert not shrink(discover(layers(text)), {}).constants
+
+
 def test_generated_calibration_is_short_even_where_its_length_is_computed():
     text = (
         "x = generate_autoregressive_calib(m, num_seqs=64, seq_len=args.train_seq_len)\n"

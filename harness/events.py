@@ -50,7 +50,8 @@ class Charged(Event, frozen=True):
     """Losses of located targets, in nats.
 
     ``via`` says what made them visible: ``cross_entropy`` and ``gather`` are computed losses,
-    ``sum``, ``numpy_sum``, ``item`` and ``added`` are losses that entered a total. ``positions`` index
+    ``sum``, ``numpy_sum``, ``item`` and ``added`` are losses that entered a total; ``bytes`` are no losses
+    but the bytes that the script takes the targets for, as they enter its total. ``positions`` index
     the validation stream (the target's place; -1 where unknown); ``nats`` is parallel to it. ``total``
     is the value the script itself got. ``site`` is ``file:line`` of the innermost frame of the submission.
     """

@@ -108,7 +108,11 @@ def passes(base: Stage, length: int) -> Experiment:
 
 
 def denominator(base: Stage, ground: Ground) -> Experiment:
-    """Compare the bytes behind val_loss / val_bpb with those the charged tokens decode to."""
+    """Compare the bytes behind the bits per byte with those the charged tokens decode to: token by token
+    where the script was seen to add them up, else by the quotient of its two numbers."""
+    followed = int((base.counted[0] >= 0).sum())
+    if ground.byte_counts is not None and followed > 0.9 * len(base.counted[0]):
+        return _token_by_token(base, ground, ground.byte_counts)
     loss, bpb = base.report.val_loss, base.report.val_bpb
     if ground.byte_counts is None or not loss or not bpb:
         return Experiment("bytes", Holds.UNDECIDED, "loss, bits per byte and byte table are not all known")
@@ -126,6 +130,39 @@ def denominator(base: Stage, ground: Ground) -> Experiment:
         return Experiment("bytes", Holds.HOLDS, told, data)
     if off <= 5 * BYTE_SLACK + rounding or whole or implied < nearest:
         return Experiment("bytes", Holds.UNDECIDED, told, data)
+    return Experiment("bytes", Holds.VIOLATED, told, data)
+
+
+def _token_by_token(base: Stage, ground: Ground, truth: NDArray[np.int64]) -> Experiment:
+    """Judge the numbers that the script looked up for its targets. Only what is added for a token at each
+    of its places tells of a wrong table; a token at the border of a document may be counted otherwise."""
+    known = base.counted[0] >= 0
+    places, counted = base.counted[0][known], base.counted[1][known]
+    over, ids = counted - truth[places], ground.tokens[places]
+    excess = float(over.sum()) / max(float(truth[places].sum()), 1.0)
+    always = ~np.isin(ids, ids[over <= 0])
+    data: dict[str, Any] = {
+        "implied_bytes_per_token": float(counted.mean()),
+        "actual_bytes_per_token": float(truth[places].mean()),
+        "ratio": 1.0 + excess,
+        "tokens_overcounted": len(np.unique(ids[always])),
+    }
+    told = f"the score divides by {counted.mean():.4f} bytes a token; the tokens decode to "
+    told += f"{truth[places].mean():.4f}"
+    if abs(excess) <= BYTE_SLACK:
+        return Experiment("bytes", Holds.HOLDS, told, data)
+    if min(excess, float(over[always].sum()) / float(truth[places].sum())) <= BYTE_SLACK:
+        return Experiment("bytes", Holds.UNDECIDED, told, data)
+    most = int(places[always][over[always].argmax()])
+    at = int(np.flatnonzero(places == most)[0])
+    data["counterexample"] = {
+        "place": most,
+        "token": int(ids[at]),
+        "bytes": int(truth[most]),
+        "counted": float(counted[at]),
+    }
+    told += f": {data['tokens_overcounted']} of them are counted too long wherever they stand, token "
+    told += f"{ids[at]} at {most} as {counted[at]:g} bytes, not {truth[most]}"
     return Experiment("bytes", Holds.VIOLATED, told, data)
 
 

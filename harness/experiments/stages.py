@@ -25,6 +25,8 @@ _MOST_GROUPS = 5
 _TOTALS = ("sum", "numpy_sum", "item", "added")
 
 Numbered = tuple[int, Charged]
+Counted = tuple[NDArray[np.int32], NDArray[np.float64]]
+NOTHING: Counted = (np.empty(0, np.int32), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Stage:
 
     ``places``, ``nats`` and ``order`` are parallel; ``order`` is the number of the event in which the
     position's loss was computed. ``explained`` says that their mean is the reported loss;
-    ``computed`` is every position whose loss was computed at all, charged or not.
+    ``computed`` is every position whose loss was computed at all, charged or not. ``counted`` are the
+    places whose bytes the script added up itself, and how many it took each for; empty where that was not
+    seen or does not make up the score.
     """
 
     report: Reported
@@ -44,6 +48,7 @@ class Stage:
     explained: bool
     how: str
     computed: NDArray[np.int32]
+    counted: Counted = NOTHING
 
     def times(self) -> int:
         """How often the most charged position is charged."""
@@ -74,10 +79,12 @@ def stages(trace: Trace, ground: Ground | None = None) -> list[Stage]:
             charges.append([])
     found: list[Stage] = []
     for at, (number, report) in enumerate(reports):
-        again = bool(found) and not charges[at] and _repeats(found[-1].report, report)
-        if again and found[-1].explained:
-            found[-1] = _fuller(found[-1], report)
+        old = None if charges[at] else _told_before(found, report)
+        if old is not None:  # a summary: what it says last is what stands
+            found = [s for s in found if s is not old]
+            found.append(_fuller(old, report))
             continue
+        again = bool(found) and not charges[at] and _repeats(found[-1].report, report)
         tries = [_stage(report, number, part, byte_counts) for part in _parts(reports, charges, at)]
         found[len(found) - again :] = [next((s for s in tries if s.explained), tries[0])]
     return found
@@ -92,10 +99,19 @@ def _parts(
     return [list(itertools.chain(*charges[start : at + 1])) for start in starts]
 
 
+def _told_before(found: list[Stage], report: Reported) -> Stage | None:
+    """The explained stage whose score a report repeats most nearly."""
+    same = [s for s in reversed(found) if s.explained and _repeats(s.report, report)]
+    return min(same, key=lambda s: _apart(s.report, report), default=None)
+
+
 def _fuller(stage: Stage, report: Reported) -> Stage:
     """Keep what the repeated report adds."""
-    if stage.report.val_loss is not None or report.val_loss is None:
+    old = stage.report
+    if old.val_loss is not None or report.val_loss is None:
         return stage
+    if report.val_bpb is None:
+        report = Reported(f"{report.line} | {old.line}", report.val_loss, old.val_bpb)
     return replace(stage, report=report)
 
 
@@ -113,9 +129,14 @@ def _has_score(report: Reported) -> bool:
 
 
 def _repeats(one: Reported, two: Reported) -> bool:
+    return _apart(one, two) <= 6e-4
+
+
+def _apart(one: Reported, two: Reported) -> float:
+    """The largest relative difference between the numbers of two reports (absolute, where they are small)."""
     pairs = ((one.val_loss, two.val_loss), (one.val_bpb, two.val_bpb))
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return all(abs(a - b) <= 6e-4 * max(abs(a), 1.0) for a, b in known)
+    return max((abs(a - b) / max(abs(a), 1.0) for a, b in known), default=0.0)
 
 
 def _empty(report: Reported, number: int) -> Stage:
@@ -126,15 +147,19 @@ def _empty(report: Reported, number: int) -> Stage:
 def _stage(
     report: Reported, number: int, charges: list[Numbered], byte_counts: NDArray[np.int64] | None
 ) -> Stage:
+    counts = [n for n in charges if n[1].via == "bytes"]
+    charges = [n for n in charges if n[1].via != "bytes"]
     if not charges:
         return _empty(report, number)
     computed = np.unique(np.concatenate([c.where() for _, c in charges]))
-    charges = _without_echoes(charges)
+    charges, countings = _without_echoes(charges), _countings(counts)
     for how, chosen in _candidates(charges):
         places, nats, order = _flat(chosen)
-        if _explains(report, places, nats, byte_counts):
+        counted = _counted(report, nats, countings)
+        if _explains(report, places, nats, byte_counts, counted):
             order = _computed_order(charges, places, nats, order)
-            return Stage(report, number, places, nats, order, True, how, computed[computed >= 0])
+            known = computed[computed >= 0]
+            return Stage(report, number, places, nats, order, True, how, known, counted)
     fallback = [n for n in charges if n[1].via in _TOTALS] or charges
     return Stage(
         report, number, *_flat(fallback), False, "the charges do not add up", computed[computed >= 0]
@@ -216,11 +241,34 @@ def _flat(charges: list[Numbered]) -> tuple[NDArray[np.int32], NDArray[np.float6
     return places[charged], nats[charged], order[charged]
 
 
+def _countings(counts: list[Numbered]) -> list[tuple[float, list[Numbered]]]:
+    """Sets of byte counts that may be the denominator, each with its total: by line, and the last pass."""
+    groups: dict[str, list[Numbered]] = {}
+    for numbered in counts:
+        groups.setdefault(numbered[1].site, []).append(numbered)
+    sets = itertools.chain.from_iterable((g, _last_pass(g)) for g in (*groups.values(), counts) if g)
+    return [(sum(c.total for _, c in chosen), chosen) for chosen in sets]
+
+
+def _counted(
+    report: Reported, nats: NDArray[np.float64], countings: list[tuple[float, list[Numbered]]]
+) -> Counted:
+    """The bytes by which the losses make up the bits per byte to the printed digits, if such were seen."""
+    bits, bpb = abs(float(nats.sum())) / math.log(2), report.val_bpb
+    slack = precision(report.line, "val_bpb") + RELATIVE * (bpb or 0.0)
+    for total, chosen in countings:
+        if bpb and total > 0 and abs(bits / total - bpb) <= slack:
+            places, numbers, _ = _flat(chosen)
+            return places, numbers
+    return NOTHING
+
+
 def _explains(
     report: Reported,
     places: NDArray[np.int32],
     nats: NDArray[np.float64],
     byte_counts: NDArray[np.int64] | None,
+    counted: Counted,
 ) -> bool:
     known = places >= 0
     if not known.any() or known.mean() < 0.9:
@@ -229,8 +277,8 @@ def _explains(
         slack = precision(report.line, "val_loss") + RELATIVE * abs(report.val_loss)
         means = (nats.mean(), nats[known].mean())
         return any(abs(float(mean) - report.val_loss) <= slack for mean in means)
-    if report.val_bpb is None or byte_counts is None:
-        return False
+    if len(counted[0]) or report.val_bpb is None or byte_counts is None:
+        return len(counted[0]) > 0
     total = byte_counts[places[known]].sum()
     bpb = float(nats[known].sum()) / math.log(2) / max(int(total), 1)
     return abs(bpb - report.val_bpb) <= 0.01 * report.val_bpb

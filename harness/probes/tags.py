@@ -2,7 +2,8 @@
 
 A tagged tensor has an attribute ``_golf_places``: an int32 tensor of the same shape that says which
 place of the validation stream each element is the loss of (-1: none). Reshaping, slicing, masking
-and elementwise arithmetic keep the tag; a sum shows which positions entered a total.
+and elementwise arithmetic keep the tag; a sum shows which positions entered a total. What a script looks
+up for its targets in a table of small numbers (their bytes) is tagged likewise, and marked ``COUNTS``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 NAME = "_golf_places"
+COUNTS = "_golf_counts"
 
 _SHAPED: frozenset[Any] = frozenset(
     {
@@ -59,9 +61,16 @@ def get(value: Any) -> Tensor | None:
     return getattr(value, NAME, None) if isinstance(value, Tensor) else None
 
 
-def put(value: Tensor, places: Tensor) -> None:
-    """Tag a tensor. ``places`` must have as many elements."""
+def put(value: Tensor, places: Tensor, counts: bool = False) -> None:
+    """Tag a tensor. ``places`` must have as many elements; ``counts``: it holds no losses but byte counts."""
     setattr(value, NAME, places.reshape(value.shape))
+    if counts:
+        setattr(value, COUNTS, True)
+
+
+def counts(value: Any) -> bool:
+    """Whether a tagged tensor holds byte counts."""
+    return hasattr(value, COUNTS)
 
 
 def carry(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
@@ -84,7 +93,7 @@ def _carry_from_argument(
         if func in _SHAPED:
             _reshape(func, places, args, kwargs, out)
         elif isinstance(out, Tensor) and out.shape == places.shape:
-            put(out, _masked(func, places, at, args))
+            put(out, _masked(func, places, at, args), counts(value))
         return
 
 
@@ -95,7 +104,7 @@ def _reshape(
         parallel = func(places, *args[1:], **kwargs)
     pairs = [(out, parallel)] if isinstance(out, Tensor) else list(zip(out, parallel, strict=True))
     for value, tag in pairs:
-        put(value, tag)
+        put(value, tag, counts(args[0]))
 
 
 def _masked(func: Callable[..., Any], places: Tensor, at: int, args: tuple[Any, ...]) -> Tensor:
@@ -122,7 +131,8 @@ def _join(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
         return
     with torch._C.DisableTorchFunction():
         tags = [_or_none(p) for p in parts]
-        put(out, func(tags, *args[1:], **{k: v for k, v in kwargs.items() if k != "tensors"}))
+        joined = func(tags, *args[1:], **{k: v for k, v in kwargs.items() if k != "tensors"})
+    put(out, joined, any(counts(p) for p in parts))
 
 
 def _or_none(value: Tensor) -> Tensor:
@@ -137,4 +147,4 @@ def _store(target: Tensor, index: Any, value: Any) -> None:
     with torch._C.DisableTorchFunction():
         held = _or_none(target)
         held[index] = places
-        put(target, held)
+        put(target, held, counts(value))

@@ -34,6 +34,8 @@ _FROM_NUMPY: frozenset[Any] = frozenset({torch.tensor, torch.as_tensor})
 _LEARN: frozenset[Any] = frozenset({Tensor.backward, torch.autograd.grad})
 _LOCATED = 0.3
 """Share of targets, padding apart, that must lie in the stream before a tensor counts as validation."""
+_VOCABULARY = 200
+"""Entries; a shorter last dimension is no vocabulary, and what is picked from it no loss."""
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Watch:
     pending: list[NDArray[np.int32]] = field(default_factory=list)
     root: str = ""  # prefix cut off the file names of sites
     handed_out: int | None = None  # place of the loss that last became a Python number (-1: not known)
+    _last: tuple[Any, Any, Any] = (None, None, None)  # the ids located last, in which stream, and where
 
     def observe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Take note of one torch call; never raises into the submission."""
@@ -64,6 +67,12 @@ class Watch:
             return None
         with torch._C.DisableTorchFunction():
             ids = targets.detach().reshape(-1).to(torch.int64).numpy()
+        if self._last[1] is not self.stream or not np.array_equal(self._last[0], ids):
+            self._last = ids.copy(), self.stream, self._places(ids)
+        places = self._last[2]
+        return None if places is None else places.copy()
+
+    def _places(self, ids: NDArray[np.int64]) -> NDArray[np.int32] | None:
         places = self.stream.locate(ids)
         if not len(ids) or not (found := int((places >= 0).sum())):
             return None
@@ -160,7 +169,7 @@ def _gather(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: An
     scores = args[0] if args else kwargs.get("input")
     if not isinstance(index, Tensor) or not isinstance(scores, Tensor) or not scores.is_floating_point():
         return False
-    if scores.shape[-1] < 200 or index.numel() < GRAM:  # smaller than any vocabulary: not a distribution
+    if scores.shape[-1] < _VOCABULARY or index.numel() < GRAM:
         return False
     return _tag_picked(watch, index, out)
 
@@ -179,11 +188,23 @@ def _tag_picked(watch: Watch, index: Tensor, out: Any) -> bool:
 def _getitem(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
     """``logp[rows, targets]`` picks like ``gather``."""
     scores, index = args[0], args[1]
+    if isinstance(index, Tensor):
+        return _looked_up(watch, scores, index, out)
     if not isinstance(index, tuple) or len(index) < 2 or not isinstance(index[-1], Tensor):
         return False
     if not scores.is_floating_point() or scores.ndim != len(index) or index[-1].numel() < GRAM:
         return False
-    return scores.shape[-1] >= 200 and _tag_picked(watch, index[-1], out)
+    return scores.shape[-1] >= _VOCABULARY and _tag_picked(watch, index[-1], out)
+
+
+def _looked_up(watch: Watch, table: Tensor, index: Tensor, out: Any) -> bool:
+    """``table[targets]`` of a table with one number a token: how many bytes the script takes them for."""
+    if table.ndim != 1 or len(table) < _VOCABULARY or index.numel() < GRAM or tags.get(table) is not None:
+        return False
+    places = watch.locate(index)
+    if places is not None and isinstance(out, Tensor):
+        tags.put(out, torch.from_numpy(places), counts=True)
+    return places is not None
 
 
 def _nll(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
@@ -198,10 +219,15 @@ def _nll(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) 
 def _sum(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
     source = args[0] if args else kwargs.get("input")
     places = tags.get(source)
-    if places is None or not isinstance(source, Tensor) or not source.is_floating_point():
+    if places is None or not isinstance(source, Tensor):
         return False
     flat = places.reshape(-1).numpy()
-    if source.requires_grad:
+    if tags.counts(source):
+        values = _values(source)
+        watch.charge("bytes", flat, values, float(values.sum()))
+    elif not source.is_floating_point():
+        return False
+    elif source.requires_grad:
         watch.pending.append(flat)
     else:
         values = _values(source)
@@ -211,7 +237,9 @@ def _sum(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) 
 
 def _item(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
     places = tags.get(args[0])
-    if places is not None and places.numel() == 1 and args[0].is_floating_point():
+    if places is not None and places.numel() == 1 and tags.counts(args[0]):
+        watch.charge("bytes", places.reshape(-1).numpy(), [float(out)], float(out))
+    elif places is not None and places.numel() == 1 and args[0].is_floating_point():
         watch.charge("item", places.reshape(-1).numpy(), [float(out)], float(out))
         watch.handed_out = int(places)
     return True
@@ -281,7 +309,7 @@ def _replace_numpy() -> None:
 
     def numpy(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         result = to_numpy(self, *args, **kwargs)
-        places = tags.get(self)
+        places = None if tags.counts(self) else tags.get(self)
         return result if places is None else arrays.wrap(result, places.numpy())
 
     def tensor(array: Any) -> Tensor:

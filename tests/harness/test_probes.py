@@ -254,6 +254,7 @@ assert all((np.asarray(w) == np.arange(100)[::-1]).all() for w in ways), ways
         ("final_int8_zlib_roundtrip val_loss:2.0727 val_bpb:1.2276 eval_time:1ms", 2.0727, 1.2276),
         ("ttt_sliding:done val_loss=6.905798 val_bpb=3.890559 elapsed=0.0s", 6.905798, 3.890559),
         ("ttt_chunk [8/8] bpb=3.890559 time=0.0s", None, 3.890559),
+        ("Quantized BPB (no cache): 3.4511", None, 3.4511),
         ("step:6/6 val_loss:nan val_bpb:nan", float("nan"), float("nan")),
     ],
 )

@@ -16,7 +16,11 @@ _AGREE = 0.003  # relative: two printed pairs of one run describe the same denom
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """Validation bytes implied by a run: tokens x bytes per token, and where both stand."""
+    """Validation bytes implied by a run: tokens x bytes per token, and where both stand.
+
+    ``agrees`` tells that another score of the run stands on the official number of bytes: the tables
+    count right, so this one is of another, perhaps smaller, part of the text.
+    """
 
     bytes: float
     tokens: int
@@ -24,6 +28,7 @@ class Implied:
     score: Place
     count: Place
     pairs: int
+    agrees: bool = False
 
 
 def implied(log: TrainLog) -> Implied | None:
@@ -44,7 +49,8 @@ def implied(log: TrainLog) -> Implied | None:
     ratio, score = max(agreeing, key=lambda pair: (pair[1].exact, pair[1].place.line))
     if abs(ratio - 1.0) < _AGREE and tokens < 0.9 * CANONICAL_BYTES:
         return None  # bits per token under the name of bits per byte: the ratio says nothing
-    return Implied(tokens * ratio, tokens, ratio, score.place, place.place, len(agreeing))
+    agrees = any(abs(r * tokens / CANONICAL_BYTES - 1.0) < _AGREE for r, _ in pairs)
+    return Implied(tokens * ratio, tokens, ratio, score.place, place.place, len(agreeing), agrees)
 
 
 def per_token(score: Score) -> float | None:

@@ -19,21 +19,24 @@ class Counted:
     """A run behind the claim. ``claim`` is what it was matched with, None where nothing matched.
 
     ``certain`` is False for one of several runs that no claim could be matched with: an excess there
-    may be that of a baseline or an ablation.
+    may be that of a baseline or an ablation. ``astray`` are the runs of a submission whose claimed score
+    none of them prints: its run is not among them.
     """
 
     log: TrainLog
     score: Score
     claim: Claim | None
     certain: bool = True
+    astray: bool = False
 
 
 def settle(findings: list[Finding], runs: tuple[Counted, ...] | list[Counted]) -> list[Finding]:
     """Lower convictions to suspicions where the offending run may not be the claimed one.
 
-    Where every run offends it does not matter which of them was claimed.
+    Where every run offends it does not matter which of them was claimed, if one of them was.
     """
-    if all(run.certain for run in runs) or len(findings) >= len(runs):
+    everyone = len(findings) >= len(runs) and not any(run.astray for run in runs)
+    if everyone or all(run.certain for run in runs):
         return findings
     return [replace(f, strength=Strength.SUSPECT) if f.strength is Strength.CONVICTS else f for f in findings]
 
@@ -52,8 +55,9 @@ def counted(subject: Subject) -> tuple[Counted, ...]:
     explained = [w for w in ways if explains(w, book.claimed_bpb())]
     if ways:
         return max(explained, key=len) if explained else ways[0]
-    alone = len(finished) == 1 and book.claimed_bpb() is None
-    return tuple(Counted(log, _last(log), None, alone) for log in finished)
+    astray = book.claimed_bpb() is not None
+    alone = len(finished) == 1 and not astray
+    return tuple(Counted(log, _last(log), None, alone, astray) for log in finished)
 
 
 def explains(runs: tuple[Counted, ...], claim: Claim | None) -> bool:

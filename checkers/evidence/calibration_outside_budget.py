@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from checkers.evidence._clock import grace, openly_longer, smaller_machine, training
+from checkers.evidence._clock import binding, grace, openly_longer, training
 from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
@@ -31,7 +31,7 @@ def check(subject: Subject) -> CheckResult:
         return cannot_tell("no log gives the time that training took")
     if not timed:
         return nothing_to_check("no log prints a calibration")
-    findings = [f for run, t in timed if (f := _finding(run, t))]
+    findings = [f for run, t in timed if (f := _finding(subject, run, t))]
     return examined(
         len(timed), plural(len(timed), "calibration time"), settle(findings, [run for run, _ in timed])
     )
@@ -51,7 +51,7 @@ def _calibrates_on_samples(run: Counted) -> bool:
     return any(_OWN_SAMPLES.search(line) for line in lines)
 
 
-def _finding(run: Counted, calibration: Timing) -> Finding | None:
+def _finding(subject: Subject, run: Counted, calibration: Timing) -> Finding | None:
     clock = training(run.log)
     if clock is None or clock.place.line > calibration.place.line:
         return None
@@ -62,12 +62,13 @@ def _finding(run: Counted, calibration: Timing) -> Finding | None:
         f"calibration took {calibration.seconds:.1f} s after {clock.seconds:.1f} s of training: "
         f"together {excess:.1f} s too long"
     )
-    weak = smaller_machine(run.log) or openly_longer(run.log) or excess <= _ACCEPTED
-    strength = Strength.CONVICTS if excess > _SETTLED else Strength.SUSPECT
+    bound, why = binding(subject, run.log)
+    weak = bound is Strength.REMARK or openly_longer(run.log) or excess <= _ACCEPTED
+    strength = bound if excess > _SETTLED else Strength.SUSPECT
     data = {"training": clock.seconds, "calibration": calibration.seconds, "limit": RECORD_SECONDS}
     return found(
         RULE,
-        message,
+        message + why,
         calibration.place,
         Strength.REMARK if weak else strength,
         0.8,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from checkers.evidence._clock import Duration, evaluation, of_seed, openly_longer, smaller_machine
+from dataclasses import replace
+
+from checkers.evidence._clock import Duration, binding, evaluation, of_seed
 from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
@@ -20,16 +22,16 @@ def check(subject: Subject) -> CheckResult:
     timed = [(run, t) for run in counted(subject) if (t := evaluation(run))]
     if not timed:
         return cannot_tell("no log gives the time that the claimed evaluation took")
-    findings = [f for run, t in timed if (f := _finding(run, t))]
+    findings = [f for run, t in timed if (f := _finding(subject, run, t))]
     return examined(
         len(timed), plural(len(timed), "evaluation time"), settle(findings, [run for run, _ in timed])
     )
 
 
-def _finding(run: Counted, taken: Duration) -> Finding | None:
+def _finding(subject: Subject, run: Counted, taken: Duration) -> Finding | None:
     if taken.seconds > RECORD_SECONDS:
         message = f"the claimed evaluation took {taken.seconds:.1f} s{of_seed(run.log)}"
-        return _grade(run, message, taken, Strength.CONVICTS, ())
+        return _grade(subject, run, message, taken, ())
     before = _adaptation(run)
     total = taken.seconds + sum(d.seconds for d in before)
     if before and total > RECORD_SECONDS:
@@ -38,7 +40,9 @@ def _finding(run: Counted, taken: Duration) -> Finding | None:
             f"{of_seed(run.log)}, above {RECORD_SECONDS:.0f} s"
         )
         related = [(d.place, f"{d.seconds:.1f} s of test-time training") for d in before]
-        return _grade(run, message, taken, Strength.SUSPECT, related)
+        finding = _grade(subject, run, message, taken, related)
+        convicts = finding.strength is Strength.CONVICTS
+        return replace(finding, strength=Strength.SUSPECT) if convicts else finding
     return None
 
 
@@ -53,17 +57,12 @@ def _adaptation(run: Counted) -> list[Duration]:
 
 
 def _grade(
+    subject: Subject,
     run: Counted,
     message: str,
     taken: Duration,
-    strength: Strength,
     related: list[tuple[Place, str]] | tuple[()],
 ) -> Finding:
-    if smaller_machine(run.log):
-        message += f"; it ran on {run.log.world_size} GPUs, so the limit of the full node does not measure it"
-        strength = Strength.REMARK
-    elif openly_longer(run.log):
-        message += "; the run was configured outside the limits: it belongs in the non-record track"
-        strength = Strength.SUSPECT
+    strength, why = binding(subject, run.log)
     data = {"seconds": taken.seconds, "limit": RECORD_SECONDS, "seed": run.log.seed_value}
-    return found(RULE, message, taken.place, strength, 0.9, data=data, related=related)
+    return found(RULE, message + why, taken.place, strength, 0.9, data=data, related=related)

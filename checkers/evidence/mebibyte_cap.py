@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from checkers.evidence._runs import counted
 from checkers.evidence._say import found, plural
-from checkers.evidence._size import CAP, MEBIBYTE_CAP, shipped_code, sum_of
+from checkers.evidence._size import CAP, MEBIBYTE_CAP, shipped_code, stated_totals, sum_of
 from checkers.evidence._track import Track, track
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined
 from checkers.subject import Subject
-from harness.logs import Measure, Place
+from harness.logs import Place
 
 RULE = "mebibyte-cap"
 _SAID = re.compile(
@@ -42,13 +42,13 @@ def check(subject: Subject) -> CheckResult:
 
 
 def _sizes(subject: Subject) -> Iterator[tuple[int, Place]]:
+    claims = stated_totals(subject)
     for run in counted(subject):
-        total = sum_of(run.log, shipped_code(subject))
+        total = sum_of(run.log, shipped_code(subject), {int(c.value) for c in claims})
         if total:
             yield total.least, total.place
-    for claim in subject.logs.claims:
-        if claim.measure is Measure.TOTAL_BYTES and claim.value > 100_000:
-            yield int(claim.value), claim.place
+    for claim in claims:
+        yield int(claim.value), claim.place
 
 
 def _mentions(subject: Subject) -> Iterator[Place]:

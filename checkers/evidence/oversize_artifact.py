@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
-from checkers.evidence._size import CAP, MEBIBYTE_CAP, Sum, shipped_code, sum_of
+from checkers.evidence._size import CAP, MEBIBYTE_CAP, Sum, shipped_code, stated_totals, sum_of
 from checkers.evidence._track import Track, track
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined
 from checkers.subject import Subject
@@ -20,17 +21,26 @@ _MODELS = (".ptz", ".lzma", ".xz", ".zst", ".br", ".zlib")
 def check(subject: Subject) -> CheckResult:
     """Compare every counted run, the claimed total and the files themselves with the cap."""
     runs = counted(subject)
-    sums = [(run, s) for run in runs if (s := sum_of(run.log, shipped_code(subject)))]
-    claims = [c for c in subject.logs.claims if c.measure is Measure.TOTAL_BYTES and c.value > 100_000]
+    claims = stated_totals(subject)
+    stated = {int(c.value) for c in claims}
+    sums = [(run, s) for run in runs if (s := sum_of(run.log, shipped_code(subject), stated))]
     models = [e for e in subject.submission.files() if _is_model(e)]
     if not (sums or claims or models):
         return cannot_tell("no log, document or file gives the size of the artifact")
     findings = settle(list(_printed(subject, sums)), [run for run, _ in sums])
+    if _ablations(subject, len(findings), sums):
+        findings = [replace(f, strength=Strength.REMARK) for f in findings]
     findings += _shipped(subject, models)
-    if not findings and not sums:
-        findings = list(_claimed(subject, claims))
+    if not any(f.strength is Strength.CONVICTS for f in findings) and all(run.astray for run, _ in sums):
+        findings += _claimed(subject, claims)
     looked = plural(len(sums), "printed size") + ", " + plural(len(claims), "claimed size")
     return examined(len(sums) + len(claims) + len(models), looked, findings)
+
+
+def _ablations(subject: Subject, over: int, sums: list[tuple[Counted, Sum]]) -> bool:
+    """Some of a study's runs are too large, and none of them is the claimed one."""
+    study = track(subject) is not Track.RECORD and all(run.astray for run, _ in sums)
+    return study and over < len(sums)
 
 
 def _printed(subject: Subject, sums: list[tuple[Counted, Sum]]) -> Iterator[Finding]:
@@ -48,8 +58,8 @@ def _printed(subject: Subject, sums: list[tuple[Counted, Sum]]) -> Iterator[Find
 
 def _recounted(subject: Subject, least: int) -> bool:
     """The author states a total below the cap that the model and the shipped script explain."""
-    totals = [c.value for c in subject.logs.claims if c.measure is Measure.TOTAL_BYTES]
-    return any(least - 60_000 <= value <= CAP for value in totals)
+    claims = [c.value for c in subject.logs.claims if c.measure is Measure.TOTAL_BYTES]
+    return any(least - 60_000 <= value <= CAP for value in claims)
 
 
 def _finding(subject: Subject, size: int, message: str, where: Place, run: Counted | None) -> Finding:
@@ -61,7 +71,7 @@ def _finding(subject: Subject, size: int, message: str, where: Place, run: Count
 
 
 def _claimed(subject: Subject, claims: list[Claim]) -> Iterator[Finding]:
-    """Without a printed size the author's own statement stands."""
+    """Without the size that the claimed run printed, the author's own statement stands."""
     over = [c for c in claims if c.value > CAP and "MiB" not in c.text]
     exact = [c for c in over if c.digits == 0 and c.value < 10 * CAP]
     for claim in exact[:3]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.evidence._clock import grace, of_seed, openly_longer, smaller_machine, training
+from checkers.evidence._clock import binding, grace, of_seed, training
 from checkers.evidence._runs import Counted, counted, settle
 from checkers.evidence._say import found, plural
 from checkers.evidence._track import RECORD_SECONDS, Track, track
@@ -22,7 +22,7 @@ def check(subject: Subject) -> CheckResult:
     timed = [run for run in runs if training(run.log)]
     if not timed:
         return _stated(subject)
-    findings = [f for run in timed if (f := _finding(run))]
+    findings = [f for run in timed if (f := _finding(subject, run))]
     return examined(len(timed), plural(len(timed), "training clock"), settle(findings, timed))
 
 
@@ -39,18 +39,12 @@ def _stated(subject: Subject) -> CheckResult:
     return examined(len(claims), plural(len(claims), "stated training time"), findings)
 
 
-def _finding(run: Counted) -> Finding | None:
+def _finding(subject: Subject, run: Counted) -> Finding | None:
     clock = training(run.log)
     if clock is None or clock.seconds <= RECORD_SECONDS + grace(run.log):
         return None
     over = clock.seconds - RECORD_SECONDS
     message = f"training took {clock.seconds:.1f} s{of_seed(run.log)}, {over:.1f} s too long"
-    strength, confidence = Strength.CONVICTS, 0.9
-    if smaller_machine(run.log):
-        message += f"; it ran on {run.log.world_size} GPUs, so the limit of the full node does not measure it"
-        strength, confidence = Strength.REMARK, 0.9
-    elif openly_longer(run.log):
-        message += "; the run was configured so: it belongs in the non-record track"
-        strength = Strength.SUSPECT
+    strength, why = binding(subject, run.log)
     data = {"seconds": clock.seconds, "limit": RECORD_SECONDS, "seed": run.log.seed_value}
-    return found(RULE, message, clock.place, strength, confidence, data=data)
+    return found(RULE, message + why, clock.place, strength, 0.9, data=data)

@@ -30,12 +30,15 @@ def _finding(known: Implied) -> Finding | None:
         f"official validation text has {CANONICAL_BYTES / 1e6:.2f} MB: the denominator is {excess:.1%} too "
         "large, or the text is another"
     )
+    if known.agrees:
+        message += "; another score of this run stands on the right number, so this may be of a part of it"
     data = {
         "implied_bytes": round(known.bytes),
         "canonical_bytes": CANONICAL_BYTES,
         "excess": round(excess, 4),
     }
-    alone = known.pairs < 2  # one pair may be a mixture over bytes, whose bpb no token loss explains
+    # one pair may be a mixture over bytes, whose bpb no token loss explains
+    alone = known.pairs < 2 or known.agrees
     strength = Strength.SUSPECT if alone else Strength.CONVICTS
     return found(
         RULE,

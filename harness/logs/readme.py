@@ -132,7 +132,7 @@ def _seed_cell(cell: str) -> int | None:
 
 def _cell_claim(kind: Measure, cell: str, head: str, place: Place, seed: int | None) -> Iterator[Claim]:
     found = _NUMBER.search(cell)
-    if not found or kind is Measure.BPB_STD:
+    if not found or kind is Measure.BPB_STD or cell[found.end() :].lstrip().startswith("%"):
         return
     decimals = (found[2] or ".")[1:]
     value = float(found[1].replace(",", "") + (found[2] or ""))

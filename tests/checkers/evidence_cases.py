@@ -41,6 +41,16 @@ def subject(name):
     return Subject(submission, peeled, read(submission, peeled), date(2026, 11, 1))
 
 
+def record_of(folder="records/track_10min_16mb/a", **files):
+    """A subject whose record folder holds the given texts."""
+    texts = {f"{folder}/{name}": text for name, text in files.items()}
+    entries = tuple(FileEntry(p, len(t), "0" * 40, Change.ADDED) for p, t in sorted(texts.items()))
+    made = Submission(
+        Origin.COMMIT, "x", entries, folder, (folder,), None, reader=lambda p: texts[p].encode()
+    )
+    return Subject(made, (), read(made), date(2026, 11, 1))
+
+
 def change(root):
     """The tree as a pull request that adds every file of it."""
     files = {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}

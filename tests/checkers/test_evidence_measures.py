@@ -16,11 +16,9 @@ from checkers.evidence._runs import counted
 from checkers.evidence._size import sum_of
 from checkers.evidence.insignificant_improvement import p_value
 from checkers.evidence.log_of_another_script import similarity
-from checkers.subject import Subject
-from harness.logs import read
 from harness.logs.trainlog import parse
-from harness.submission import Change, FileEntry, Origin, Submission
 from rules.records import Record, incumbent, load
+from tests.checkers.evidence_cases import record_of
 
 
 def run(*lines):
@@ -112,25 +110,13 @@ def test_likeness_is_symmetric_and_whole_for_equals(a, b):
     assert similarity(one, one) == 1.0
 
 
-FOLDER = "records/track_10min_16mb/a"
-
-
-def subject(**files):
-    texts = {f"{FOLDER}/{name}": text for name, text in files.items()}
-    entries = tuple(FileEntry(p, len(t), "0" * 40, Change.ADDED) for p, t in sorted(texts.items()))
-    made = Submission(
-        Origin.COMMIT, "x", entries, FOLDER, (FOLDER,), None, reader=lambda p: texts[p].encode()
-    )
-    return Subject(made, (), read(made), date(2026, 11, 1))
-
-
 def scored(seed, **labelled):
     return "\n".join([f"seed:{seed}", *(f"{k} val_loss:1.9 val_bpb:{v:.8f}" for k, v in labelled.items())])
 
 
 def test_an_ablation_beside_the_claimed_seeds_is_not_counted():
     found = counted(
-        subject(
+        record_of(
             **{
                 "seed1.log": scored(1, sliding=1.101),
                 "seed2.log": scored(2, sliding=1.103),
@@ -144,20 +130,20 @@ def test_an_ablation_beside_the_claimed_seeds_is_not_counted():
 
 def test_the_score_that_averages_to_the_claim_is_the_claimed_one():
     files = {f"s{s}.log": scored(s, sliding=1.1 + s / 1000, ttt=1.05 + s / 1000) for s in (1, 2, 3)}
-    found = counted(subject(**files, **{"submission.json": '{"val_bpb": 1.052}'}))
+    found = counted(record_of(**files, **{"submission.json": '{"val_bpb": 1.052}'}))
     assert [r.score.label for r in found] == ["ttt"] * 3
 
 
 def test_two_logs_of_one_seed_are_no_mean():
     files = {"train.log": scored(1, sliding=1.1), "export.log": scored(1, sliding=1.1001)}
-    found = counted(subject(**files, **{"submission.json": '{"val_bpb": 1.1001}'}))
+    found = counted(record_of(**files, **{"submission.json": '{"val_bpb": 1.1001}'}))
     assert [r.log.path.rpartition("/")[2] for r in found] == ["export.log"]
 
 
 def test_a_copy_of_a_log_is_counted_once():
     text = scored(1, sliding=1.1)
     found = counted(
-        subject(**{"train.log": text, "train_seed1.log": text, "submission.json": '{"val_bpb": 1.1}'})
+        record_of(**{"train.log": text, "train_seed1.log": text, "submission.json": '{"val_bpb": 1.1}'})
     )
     assert len(found) == 1
 
@@ -168,11 +154,13 @@ def test_runs_that_no_claim_meets_are_uncertain():
         "b.log": scored(2, sliding=1.4),
         "submission.json": '{"val_bpb": 1.1}',
     }
-    assert [r.certain for r in counted(subject(**files))] == [False, False]
+    assert [r.certain for r in counted(record_of(**files))] == [False, False]
 
 
 def test_a_draft_counts_nothing():
-    assert counted(subject(**{"a.log": scored(1, sliding=1.3), "submission.json": '{"val_bpb": null}'})) == ()
+    assert (
+        counted(record_of(**{"a.log": scored(1, sliding=1.3), "submission.json": '{"val_bpb": null}'})) == ()
+    )
 
 
 def test_a_log_without_a_seed_names_none():

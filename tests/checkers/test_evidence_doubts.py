@@ -1,0 +1,83 @@
+"""What documents cannot show convicts nobody: other runs, other machines, other parts of the text."""
+
+import pytest
+
+from checkers.evidence import (
+    evaluation_over_budget,
+    oversize_artifact,
+    training_over_budget,
+    wrong_byte_count,
+)
+from checkers.finding import Strength
+from tests.checkers.evidence_cases import record_of
+
+STOPPED = "stopping_early: wallclock_cap train_time:1200000ms step:6000/20000"
+SLOW = "final val_loss:1.8742 val_bpb:1.1100 eval_time:900000ms"
+LARGE = "Total submission size int6: 16500000 bytes"
+ON_H100 = "8xH100, 10 minutes"
+
+
+def strengths(checker, folder="records/track_10min_16mb/a", **files):
+    return [f.strength for f in checker.check(record_of(folder, **files)).findings]
+
+
+def log(*lines, score=1.11):
+    final = f"final val_loss:{score / 0.5922:.4f} val_bpb:{score:.4f} eval_time:900000ms"
+    return "\n".join(["seed:1", *lines, final])
+
+
+def documents(claimed, readme=ON_H100, **metadata):
+    more = "".join(f', "{k}": {v}' for k, v in metadata.items())
+    return {"README.md": readme, "submission.json": f'{{"val_bpb": {claimed}{more}}}'}
+
+
+@pytest.mark.parametrize("checker", [evaluation_over_budget, training_over_budget, oversize_artifact])
+@pytest.mark.parametrize(("claimed", "strength"), [(1.11, Strength.CONVICTS), (1.15, Strength.SUSPECT)])
+def test_the_only_logged_run_convicts_if_it_is_the_claimed_one(checker, claimed, strength):
+    files = {"train.log": log(STOPPED, LARGE), **documents(claimed)}
+    assert strengths(checker, **files) == [strength]
+
+
+def test_a_size_stated_above_the_cap_convicts_whatever_the_logs_are_of():
+    files = {"train.log": log(), **documents(1.15, bytes_total=16_500_000)}
+    assert strengths(oversize_artifact, **files) == [Strength.CONVICTS]
+
+
+@pytest.mark.parametrize(
+    ("folder", "strength"), [("non_record", Strength.REMARK), ("10min", Strength.SUSPECT)]
+)
+def test_a_large_run_of_a_study_is_a_remark_where_none_is_the_claimed_one(folder, strength):
+    files = {"a.log": log(LARGE), "b.log": log("Total submission size: 15000000 bytes", score=1.2)}
+    where = f"records/track_{folder}_16mb/a"
+    assert strengths(oversize_artifact, where, **files, **documents(1.15)) == [strength]
+
+
+@pytest.mark.parametrize("checker", [evaluation_over_budget, training_over_budget])
+@pytest.mark.parametrize(
+    ("printed", "readme", "strength"),
+    [
+        ("", "torchrun on 8xH100 SXM", Strength.CONVICTS),
+        ("world_size:8", "", Strength.CONVICTS),
+        ("world_size:8", "Measured on 8 x L20Z.", Strength.SUSPECT),
+        ("", "", Strength.SUSPECT),
+        ("", "1xRTX 5090; 8xH100 to follow", Strength.SUSPECT),
+        ("", "on one H100 it would be 8xH100 / 3", Strength.SUSPECT),
+        ("world_size:1", "8xH100", Strength.REMARK),
+    ],
+)
+def test_seconds_of_a_machine_that_may_be_another_convict_nobody(checker, printed, readme, strength):
+    files = {"train.log": log(printed, STOPPED), **documents(1.11, readme)}
+    assert strengths(checker, **files) == [strength]
+
+
+def test_a_score_of_a_part_of_the_text_is_no_wrong_table():
+    tokens = "val_loader:shards tokens:62021632"
+    whole = "step:10/10 val_loss:2.7872 val_bpb:1.6507 train_time:1ms"
+    part = ["part_a val_loss:3.6660 val_bpb:1.9853", "final val_loss:3.6660 val_bpb:1.9853"]
+    known = documents(1.9853)
+    assert strengths(wrong_byte_count, **{"train.log": "\n".join([tokens, whole, *part]), **known}) == [
+        Strength.SUSPECT
+    ]
+    assert strengths(wrong_byte_count, **{"train.log": "\n".join([tokens, *part]), **known}) == [
+        Strength.CONVICTS
+    ]

@@ -18,6 +18,7 @@ from harness.logs import LogBook
 from harness.nodes import children
 
 _LEAST = 8  # characters of literal text
+_PAIR = re.compile(r"[\w.]+\s*[:=]\s*(?:\S*|\[.*\]|\(.*\)|\{.*\})")  # a name and one value
 _TELLING = re.compile(r"[A-Za-z_]{3,}[ :=]")  # a word and what follows it, no mere unit
 
 
@@ -72,6 +73,8 @@ def _by_words(
     """Tests behind whose other outcome stand words that a line of settings has and running code has not."""
     found: dict[ast.AST, bool] = {}
     text = ""
+    if any(_dumps(string) for _, string in _strings(modules)):
+        lines = tuple(line for line in lines if not _PAIR.fullmatch(line))
     for module, string in _strings(modules) if lines else ():
         behind = list(_not_taken(module, string, ways, seen))
         words = _words_of(string, lines) if behind else None
@@ -82,6 +85,16 @@ def _by_words(
             for _, test, outcome in behind:
                 found[test] = found.get(test, False) or outcome
     return found
+
+
+def _dumps(node: ast.JoinedStr) -> bool:
+    """Whether a formatted string has a name and a value, both of them computed: ``f"{k}: {v}"``.
+
+    In a loop over settings it prints them all, so that a line of this form tells of no other string.
+    """
+    gaps = sum(isinstance(p, ast.FormattedValue) for p in node.values)
+    words = any(isinstance(p, ast.Constant) and re.search(r"\w", str(p.value)) for p in node.values)
+    return gaps == 2 and not words
 
 
 def _strings(modules: tuple[Module, ...]) -> Iterator[tuple[Module, ast.JoinedStr]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from checkers.finding import CheckResult, Finding, examined
 from checkers.static._c_sources import CFunction, c_functions, called
@@ -15,6 +16,7 @@ from harness.nodes import walk
 
 RULE = "byte-path-mixture"
 _EXPS = frozenset({"exp", "exp2", "pow", "power", "expm1", "logaddexp", "logsumexp"})
+_EXPONENT = 40  # places behind an exponent
 _MESSAGE = (
     "The log-probability of a token is divided by the number of its bytes and mixed with a byte "
     "model along the bytes of the true token; these factors do not make up a distribution over "
@@ -46,7 +48,7 @@ def _spreads(charges: Charges) -> list[At]:
     """The divisions ``score / bytes`` that are exponentiated under a logarithm of a sum."""
     mixed = charges.tracer.trace([At(m) for m in charges.mixtures], charges.neural)
     sums = any(isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Add) for p in mixed)
-    exponents = [p for p in mixed if call_name(p.node) in _EXPS]
+    exponents = [p for p in mixed if call_name(p.node) in _EXPS or _power(p.node)]
     if not sums or not exponents:
         return []
     below = charges.tracer.trace(exponents, charges.neural, choices=False)
@@ -54,10 +56,35 @@ def _spreads(charges: Charges) -> list[At]:
 
 
 def _divides_by_bytes(charges: Charges, at: At) -> bool:
+    """Whether a score is divided by a number of bytes, or a probability raised to one over it."""
     node = at.node
-    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Div):
+    if _is_division(node):
+        return _scored(charges, node.left) and _counts_bytes(charges, At(node.right, at.calls))
+    parts = _power(node)
+    if parts is None or not _scored(charges, parts[0]):
         return False
-    return "score" in charges.facts.sources(node.left) and _counts_bytes(charges, At(node.right, at.calls))
+    exponent = charges.tracer.trace([At(parts[1], at.calls)], charges.neural, most=_EXPONENT)
+    return any(_is_division(p.node) and _counts_bytes(charges, At(p.node.right, p.calls)) for p in exponent)
+
+
+def _is_division(node: ast.AST) -> TypeGuard[ast.BinOp]:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+
+
+def _power(node: ast.AST) -> tuple[ast.AST, ast.AST] | None:
+    """The base and the exponent of ``a ** b``, ``pow(a, b)`` or ``a.pow(b)``."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return node.left, node.right
+    if not isinstance(node, ast.Call) or call_name(node) not in ("pow", "power"):
+        return None
+    given = [*node.args]
+    if len(given) == 1 and isinstance(node.func, ast.Attribute):
+        given = [node.func.value, *given]
+    return (given[0], given[1]) if len(given) == 2 else None
+
+
+def _scored(charges: Charges, node: ast.AST) -> bool:
+    return "score" in charges.facts.sources(node)
 
 
 def _counts_bytes(charges: Charges, at: At) -> bool:

@@ -168,3 +168,25 @@ def test_a_script_unpacked_into_a_file_and_loaded_as_main_runs(tmp_path):
     facts = facts_of(tmp_path, script)
     assert facts.reaches(call(facts, "work"))
     assert facts.reaches(call(facts, "print"))
+
+
+DUMPED = """
+import os
+class Args:
+    only = os.environ.get("ONLY", "0") == "1"
+    reach = float(os.environ.get("REACH", 4))
+args = Args()
+def offence():
+    return 1
+for name, value in sorted(vars(Args).items()):
+    print(f"  {name}: {value}")
+if args.only:
+    print(f"reach_setting: {args.reach}")
+    offence()
+print(f"final val_loss:{1.0:.4f} val_bpb:{1.0:.4f}")
+"""
+
+
+def test_a_line_that_a_dump_of_settings_prints_proves_no_branch(tmp_path):
+    facts = facts_of(tmp_path, DUMPED, run__log=f"seed:1\n  reach_setting: 4\n{FINAL}")
+    assert not facts.reaches(call(facts, "offence"))

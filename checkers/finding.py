@@ -37,6 +37,7 @@ class Location:
     layer: str | None = None  # harness.unpack.Layer.name, None for logs and documents
     scope: str = ""  # dotted name of the enclosing definition
     caption: str = ""  # "scored here", "trained there"
+    step: int = 0  # when it happens among the places of its finding, from 1; 0 where order says nothing
     excerpt: str = ""
 
 

@@ -118,6 +118,7 @@ def _finding(finding: Finding, fixes: Mapping[str, shape_v1.Fix], texts: Texts) 
         end_line=where.end_line,
         scope=where.scope,
         caption=where.caption,
+        step=where.step,
         excerpt=_excerpt(where, texts),
         lead=_lead(where, texts),
         evidence=shape_v1.Evidence(
@@ -143,6 +144,7 @@ def _place(where: Location, texts: Texts) -> shape_v1.Place:
         end_line=where.end_line,
         scope=where.scope,
         caption=where.caption,
+        step=where.step,
         excerpt=_excerpt(where, texts),
         lead=_lead(where, texts),
     )

@@ -7,7 +7,6 @@ location: no viewer can open a layer. "Scored here, trained there" becomes a cod
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -105,6 +104,7 @@ def _result(rule: RuleResult, finding: Finding, index: int) -> Node:
             {**_location(place), "id": number, "message": {"text": plain(place.caption or "related")}}
             for number, place in enumerate(finding.related, 1)
         ]
+    if finding.related and finding.evidence.kind != "document":
         node["codeFlows"] = [_flow(finding)]
     if finding.fix:
         node["fixes"] = [_fix(finding.fix)]
@@ -158,18 +158,19 @@ def _region(place: Finding | Place) -> Node:
 
 
 def _flow(finding: Finding) -> Node:
-    """The related places in order, ending at the primary one: how the offence comes about."""
-    steps = [*_steps(finding.related), (finding.caption or finding.message, _location(finding))]
+    """How the offence comes about: the places by their step; where none has one, the primary one last."""
+    places: list[Finding | Place] = [*finding.related, finding]
+    turns = sorted(places, key=lambda place: place.step)
     locations = [
-        {"executionOrder": number, "location": {**where, "message": {"text": plain(text) or "step"}}}
-        for number, (text, where) in enumerate(steps, 1)
+        {"executionOrder": number, "location": {**_location(place), "message": {"text": _caption(place)}}}
+        for number, place in enumerate(turns, 1)
     ]
     return {"threadFlows": [{"locations": locations}]}
 
 
-def _steps(places: tuple[Place, ...]) -> Iterator[tuple[str, Node]]:
-    for place in places:
-        yield place.caption or "before", _location(place)
+def _caption(place: Finding | Place) -> str:
+    said = place.caption or (place.message if isinstance(place, Finding) else "")
+    return plain(said) or "step"
 
 
 def _fix(fix: Fix) -> Node:

@@ -18,7 +18,8 @@ VerdictName = Literal["PASS", "REVIEW", "FAIL", "INCONCLUSIVE", "NOT_APPLICABLE"
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A place in a file or in an unpacked layer of it. Lines and columns count from 1; 0: unknown.
 
-    ``excerpt`` begins at ``line``, ``lead`` holds the lines right before it, to read it by.
+    ``excerpt`` begins at ``line``, ``lead`` holds the lines right before it, to read it by. ``step`` is
+    when the place matters among those of its finding, from 1; 0 where their order says nothing.
     """
 
     path: str
@@ -28,6 +29,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end_line: int = 0
     scope: str = ""
     caption: str = ""
+    step: int = 0
     excerpt: str = ""
     lead: str = ""
 
@@ -66,6 +68,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end_line: int = 0
     scope: str = ""
     caption: str = ""
+    step: int = 0
     excerpt: str = ""
     lead: str = ""
     strength: str = "suspect"

@@ -10,7 +10,7 @@ from checkers.finding import Location
 EXCERPT = 240  # characters; unpacked lines reach 6,000 and would drown the report
 
 
-def locate(module: Module, node: ast.AST, caption: str = "") -> Location:
+def locate(module: Module, node: ast.AST, caption: str = "", step: int = 0) -> Location:
     """The location of a node. Lines and columns count from 1, in the text of the node's layer."""
     line = getattr(node, "lineno", 0)
     return Location(
@@ -21,6 +21,7 @@ def locate(module: Module, node: ast.AST, caption: str = "") -> Location:
         layer=module.layer.name,
         scope=module.qualified(node),
         caption=caption,
+        step=step,
         excerpt=excerpt(node),
     )
 

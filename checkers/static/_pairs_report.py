@@ -39,9 +39,9 @@ def _split(facts: Facts, event: Event) -> set[str]:
     return {k[1] for k in facts.keys(event.bits) if k[0] == "fixed"}
 
 
-def place(event: Event, caption: str) -> Location:
+def place(event: Event, caption: str, step: int = 0) -> Location:
     """Where an event happened."""
-    return locate(event.module, event.node, caption)
+    return locate(event.module, event.node, caption, step)
 
 
 def way(event: Event) -> list[Location]:
@@ -52,16 +52,16 @@ def way(event: Event) -> list[Location]:
 
 
 def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, message: str) -> Finding:
-    related = [place(pair.score, "scored here, for the reported number")]
+    related = [place(pair.score, "scored here, for the reported number", 3)]
     if pair.before is not None:
-        related.append(place(pair.before, "the same positions were scored here before"))
+        related.append(place(pair.before, "the same positions were scored here before", 1))
     sure = pair.learned.sure and pair.score.sure and facts.complete
     if offence is Offence.RESCORED and not found.headline.known:
         sure = False  # the first score may be the one that was claimed
     return Finding(
         rule=offence.value,
         message=message,
-        where=place(pair.learned, f"here {_VERB[pair.learned.kind]}"),
+        where=place(pair.learned, f"here {_VERB[pair.learned.kind]}", 2),
         evidence=Evidence(
             Kind.STATIC,
             f"{message} {_reported(found)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 from checkers.facts import UNKNOWN
 from checkers.finding import CheckResult, Finding, examined
@@ -76,7 +77,7 @@ def _is_vocabulary(charges: Charges, node: ast.AST) -> bool:
 def _finding(subject: Subject, read: Lookup) -> Finding:
     facts = subject.facts
     charged = charges_of(subject).charged_with(read.at.node)
-    related = [facts.place(charged, "charged here")] if charged else []
+    related = [replace(facts.place(charged, "charged here"), step=1)] if charged else []
     message = (
         "A table is read at a key that mixes the token being scored with its context, and what is found "
         "there enters the charged probability."

@@ -257,6 +257,25 @@ def test_sarif_tells_the_flow_from_training_to_scoring():
     assert [s["executionOrder"] for s in steps] == [1, 2, 3]
 
 
+def test_sarif_flow_follows_the_steps_of_the_places():
+    audit = sample("fail_run")
+    rule = next(r for r in audit.rules if any(len(f.related) > 1 for f in r.findings))
+    found = next(f for f in rule.findings if len(f.related) > 1)
+    places = tuple(
+        replace(p, step=s, caption=f"turn {s}") for p, s in zip(found.related, (3, 1), strict=False)
+    )
+    turned = replace(found, step=2, caption="turn 2", related=places)
+    log = sarif_run(replace(audit, rules=(replace(rule, findings=(turned,)),)))
+    steps = log["results"][0]["codeFlows"][0]["threadFlows"][0]["locations"]
+    assert [s["location"]["message"]["text"] for s in steps] == ["turn 1", "turn 2", "turn 3"]
+
+
+def test_sarif_draws_no_flow_through_documents():
+    results = {r["ruleId"]: r for r in sarif_run(sample("fail_run"))["results"]}
+    assert "relatedLocations" in results["claim-log-mismatch"]
+    assert "codeFlows" not in results["claim-log-mismatch"]
+
+
 def test_sarif_paths_are_relative_and_quoted():
     run = sarif_run(with_text("/etc/pass wd#1%?"))
     uri = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
@@ -282,6 +301,14 @@ def test_sarif_is_valid_whatever_the_text(text):
     if not text.strip():
         return
     Sarif.model_validate(json.loads(sarif.render(audit)))
+
+
+def test_an_excerpt_is_shown_once_in_a_comment():
+    audit = sample("fail_run")
+    doubled = replace(audit, rules=tuple(replace(r, findings=r.findings * 2) for r in audit.rules))
+    text = markdown.comment(doubled)
+    assert text.count("1302 | eval_ttt(model, val_tokens)") == 1
+    assert ", the same." in text
 
 
 # --- GitHub review ----------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from reports.commandline import (
     RepoOption,
     StrictOption,
     day,
+    made,
     show,
     sweep_exit,
     tool_version,
@@ -218,6 +219,7 @@ def check(
     wanted = formats_of(formats)
     options = Options(not no_run, strict, day(as_of), typed(), not no_sandbox)
     submission = load_submission(path, repo, pr, commit)
+    made(out)
     with progress.working(f"Auditing {submission.label}{_how(options)}", quiet or as_json):
         done = audit(submission, options)
         again = replayed(done.run, replay) if replay else None
@@ -241,7 +243,7 @@ def demo(out: OutOption = None, no_run: NoRunOption = False, quiet: QuietOption 
     Exits 0 once the audit is done, whatever its verdict: the record is scored on a small text of our
     own, which the audit rightly asks a reviewer to look at.
     """
-    target = out or Path("out/demo")
+    target = made(out or Path("out/demo"))
     options = Options(run=not no_run, command="golf-audit demo")
     submission = folder.load_folder(DEMO)
     with progress.working(f"Auditing the bundled submission{_how(options)}", quiet):
@@ -272,6 +274,7 @@ def sweep_command(
         raise SubmissionError("give exactly one of --prs LIST and --all")
     options = Options(not no_run, strict, day(as_of), "golf-audit sweep")
     tasks = sweep.plan(repo, prs, options.key)
+    made(out)
     counts: dict[str, int] = {}
     started = time.perf_counter()
     with progress.counting(quiet) as bars:
@@ -347,7 +350,7 @@ def report_command(
     if out is None and len(wanted) == 1:
         sys.stdout.buffer.write(reports.render(record, wanted[0])[1])
         return
-    for written in reports.write_all(record, wanted, out or Path()):
+    for written in reports.write_all(record, wanted, made(out) or Path()):
         typer.echo(str(written))
 
 

@@ -60,7 +60,7 @@ def why_not(text: str) -> str | None:
     try:
         tree(text)
     except SyntaxError as error:
-        return f"{error.msg} (line {error.lineno})"
+        return f"{error.msg} (line {error.lineno})" if error.lineno else error.msg
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         return f"too large or too deeply nested to parse: {type(error).__name__}"
     return None

@@ -171,6 +171,8 @@ def numbers(text: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
             raise SubmissionError(f"--prs {text}: {part!r} is neither a number nor a range like 5-9")
+        if dash and int(last) < int(first):
+            raise SubmissionError(f"--prs {text}: the range {part!r} is empty; give {last}-{first}")
         wanted.update(range(int(first), int(last or first) + 1))
     return sorted(wanted)
 

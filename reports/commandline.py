@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -77,6 +78,22 @@ def sweep_exit(counts: dict[str, int]) -> int:
         if counts.get(verdict):
             return EXIT_CODES[verdict]
     return 0
+
+
+def made(out: Path | None) -> Path | None:
+    """The folder of ``--out``, made before the work so that a wrong one costs no audit.
+
+    Raises:
+        SubmissionError: it cannot be made or written.
+    """
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SubmissionError(f"--out {out}: {error.strerror or error}") from None
+    if out is not None and not os.access(out, os.W_OK):
+        raise SubmissionError(f"--out {out}: this folder cannot be written")
+    return out
 
 
 def show(

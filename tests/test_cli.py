@@ -78,6 +78,8 @@ def test_version_names_the_rulebook_edition(golf):
         (["rules", "no-such-rule"], "no rule is called"),
         (["report", "absent.json"], "absent.json"),
         (["frobnicate"], "No such command"),
+        (["check", ".", "--out", "pyproject.toml/x"], "--out pyproject.toml/x"),
+        (["sweep", "--repo", ".", "--prs", "9-5", "--out", "y"], "give 5-9"),
     ],
 )
 def test_bad_usage_is_exit_code_2_and_says_what_to_do(golf, arguments, says):

@@ -123,3 +123,7 @@ def test_any_nested_f_string_becomes_one_this_interpreter_reads(text):
 @given(st.text(max_size=300))
 def test_no_text_raises(text):
     assert lower(text.replace('f"', "").replace("f'", ""))[0] is not None
+
+
+def test_a_reason_without_a_line_names_none():
+    assert "None" not in str(why_not("x = 1\0"))

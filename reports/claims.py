@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from reports import words
 from reports.text import number, plain, shorten
 
 _SOURCE_ORDER = ("submission.json", "README", "log", "recomputed")
+_DIGITS = 5  # scores are claimed and compared to the fifth decimal
 _HIDDEN = frozenset({"replay", "fix", "learned_line", "scored_line", "headline"})  # said elsewhere
 
 
@@ -26,19 +28,27 @@ def table(claims: Mapping[str, Any]) -> Table:
     sources = {words.SOURCES.get(k, k): v for k, v in claims.items() if isinstance(v, Mapping) and v}
     names = sorted(sources, key=lambda s: (words.rank(s, _SOURCE_ORDER), s))
     quantities = dict.fromkeys(str(q) for name in names for q in sources[name])
-    rows = tuple(
-        (q.replace("_", " ") if q != "val_bpb" else q, *(_value(sources[n].get(q)) for n in names))
-        for q in quantities
-    )
+    rows = tuple((_quantity(q), *(_value(sources[n].get(q), _DIGITS) for n in names)) for q in quantities)
     return Table(tuple(names), rows)
 
 
-def _value(value: object) -> str:
+def _quantity(name: str) -> str:
+    """``bytes_total`` -> ``bytes total``; the names that logs print stay as they are."""
+    return re.sub(r"(?<!\bval)_", " ", name)
+
+
+def _value(value: object, digits: int = 4) -> str:
     if isinstance(value, Mapping):
-        return shorten(", ".join(f"{plain(str(k))}: {number(v)}" for k, v in value.items()), 120)
+        pairs = sorted(value.items(), key=lambda pair: _natural(str(pair[0])))
+        return shorten(", ".join(f"{plain(str(k))}: {number(v, digits)}" for k, v in pairs), 120)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return shorten(", ".join(number(v) for v in value), 120)
-    return number(value)
+        return shorten(", ".join(number(v, digits) for v in value), 120)
+    return number(value, digits)
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Seeds by their number, so that the columns of two sources can be compared."""
+    return (int(name), "") if name.isdecimal() and len(name) < 20 else (0, name)
 
 
 def facts(data: Mapping[str, Any], limit: int = 8) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from checkers.audit import Audit
 from harness.logs import LogBook, Measure, SizeKind, Stage, TrainLog
 from reports import pipeline, shape_v1
 from reports.shape_v1 import Curve, Part, RuleResult, Seed
-from rules.records import incumbent
+from rules.records import contested, incumbent
 
 MOST_POINTS = 400  # of a curve; more cannot be told apart on paper
 
@@ -46,10 +46,11 @@ def _seeds(book: LogBook) -> Iterable[Seed]:
 
 
 def _record(audit: Audit) -> float | None:
-    """The record to beat on the day of the audit; entries of other tracks beat nothing."""
+    """The record to beat on the day of the claim; entries of other tracks beat nothing."""
     if not re.match(r"records/track(?!_non_record)", audit.submission.folder or ""):
         return None
-    record = incumbent(audit.as_of)
+    stated = (audit.logs.metadata or {}).get("date") if audit.logs else None
+    record = incumbent(contested(audit.as_of, stated, audit.submission.submitted_on))
     return record.bpb if record else None
 
 

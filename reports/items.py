@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from reports import claims, words
@@ -39,7 +40,8 @@ class Item:
     """One finding, worded. ``number`` counts from 1, worst first.
 
     ``brief`` says that a finding of the same rule with the same kind of evidence came before it, so
-    that a short format needs to name only where else and what else.
+    that a short format needs to name only where else and what else. ``same`` says that a finding of
+    the rule had the same message before.
     """
 
     number: int
@@ -65,6 +67,7 @@ class Item:
     rerun: str
     first_of_rule: bool
     brief: bool
+    same: bool
     fix: Fix | None
 
 
@@ -93,15 +96,25 @@ def _key(pair: Pair) -> tuple[int, int, int, int, int, float, str, int]:
 
 def items(pairs: Iterable[Pair], audit: Audit) -> Iterator[Item]:
     """Word findings in the order given, and number them."""
-    seen: set[tuple[str, str]] = set()
+    kinds: dict[str, set[str]] = {}
+    messages: dict[str, set[str]] = {}
     for number, (rule, finding) in enumerate(pairs, 1):
-        first = all(rule.rule != slug for slug, _ in seen)
-        brief = (rule.rule, finding.evidence.kind) in seen
-        seen.add((rule.rule, finding.evidence.kind))
-        yield _item(number, rule, finding, audit, first=first, brief=brief)
+        told, said = kinds.setdefault(rule.rule, set()), messages.setdefault(rule.rule, set())
+        before = _Before(bool(told), finding.evidence.kind in told, finding.message in said)
+        told.add(finding.evidence.kind)
+        said.add(finding.message)
+        yield _item(number, rule, finding, audit, before)
 
 
-def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, *, first: bool, brief: bool) -> Item:
+class _Before(NamedTuple):
+    """What earlier findings of the same rule have told already."""
+
+    rule: bool
+    kind: bool
+    message: bool
+
+
+def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, before: _Before) -> Item:
     return Item(
         number=number,
         rule=rule.rule,
@@ -110,13 +123,13 @@ def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, *, firs
         verdict=rule.verdict,
         strength=words.STRENGTH.get(finding.strength, finding.strength),
         sure=words.sureness(finding.confidence),
-        message=_sentence(finding.message),
+        message=_sentence(local(finding.message, audit)),
         spot=_spot(finding, audit),
         related=tuple(_spot(p, audit) for p in finding.related),
-        proof=_proof(finding),
+        proof=_sentence(local(_proof(finding), audit)),
         proof_kind=words.EVIDENCE.get(finding.evidence.kind, finding.evidence.kind),
         facts=tuple(claims.facts(finding.evidence.data)),
-        reach=finding.reach.replace(f"{audit.folder}/", "") if audit.folder else finding.reach,
+        reach=local(finding.reach, audit),
         statement=rule.statement,
         remedy=rule.remedy,
         limits=rule.limits,
@@ -124,16 +137,22 @@ def _item(number: int, rule: RuleResult, finding: Finding, audit: Audit, *, firs
         rulings=tuple(sorted(rule.rulings, key=_ruling_key)),
         fingerprint=finding.fingerprint,
         rerun=_rerun(finding, audit),
-        first_of_rule=first,
-        brief=brief,
+        first_of_rule=not before.rule,
+        brief=before.kind,
+        same=before.message,
         fix=finding.fix,
     )
 
 
+def local(text: str, audit: Audit) -> str:
+    """The text with paths as they are inside the record folder."""
+    return text.replace(f"{audit.folder}/", "") if audit.folder else text
+
+
 def _sentence(message: str) -> str:
-    """Checkers of documents write fragments; a reader gets sentences."""
+    """Checkers of documents write fragments; a reader gets sentences. A name keeps its first letter."""
     ended = message if not message or not (message[-1].isalnum() or message[-1] in ")%") else f"{message}."
-    return ended[:1].upper() + ended[1:]
+    return ended[:1].upper() + ended[1:] if re.match(r"[a-z]+[,:;]?\s", ended) else ended
 
 
 def _proof(finding: Finding) -> str:

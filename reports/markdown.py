@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reports import templating, view
 from reports.excerpt import Line
+from reports.items import Spot
 from reports.shape_v1 import Audit
 
 LIMIT = 65_000  # GitHub refuses comments over 65,536 characters
@@ -23,7 +24,7 @@ class Detail:
 
 
 _LEVELS = (
-    Detail(findings=30, excerpt_lines=8, rulings=3, related=3, rules=200),
+    Detail(findings=30, excerpt_lines=8, rulings=2, related=3, rules=200),
     Detail(findings=20, excerpt_lines=6, rulings=2, related=2, rules=200),
     Detail(findings=10, excerpt_lines=3, rulings=2, related=2, rules=0),
     Detail(findings=5, excerpt_lines=1, rulings=1, related=1, rules=0),
@@ -47,7 +48,7 @@ def comment(audit: Audit) -> str:
 
 def _write(shown: view.View, detail: Detail) -> str:
     template = templating.markdown().get_template("comment.md.j2")
-    return template.render(view=shown, detail=detail, show=show_excerpt)
+    return template.render(view=shown, detail=detail, show=_Once())
 
 
 def _cut(text: str) -> str:
@@ -58,6 +59,19 @@ def _cut(text: str) -> str:
     if len(fences) % 2:
         kept += "\n" + "`" * (len(fences[-1]) - len(fences[-1].lstrip("`")))
     return kept + note
+
+
+class _Once:
+    """Shows the excerpt of a place the first time it is asked for, and nothing after that."""
+
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, tuple[Line, ...]]] = set()
+
+    def __call__(self, spot: Spot, most: int) -> str:
+        if (spot.where, spot.lines) in self._shown or not spot.lines:
+            return ""
+        self._shown.add((spot.where, spot.lines))
+        return show_excerpt(spot.lines, most)
 
 
 def show_excerpt(lines: tuple[Line, ...], most: int) -> str:

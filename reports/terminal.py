@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -64,7 +64,8 @@ def _also(items: list[Item]) -> Iterator[RenderableType]:
     for item in items[:_SHORT]:
         line = Text("also ", style="dim")
         line.append(plain(item.spot.where), style="cyan")
-        yield Padding(line.append(f"  {plain(item.message)}", style="default"), (0, 0, 0, 3))
+        told = "" if item.same else f"  {plain(item.message)}"
+        yield Padding(line.append(told, style="default"), (0, 0, 0, 3))
     if len(items) > _SHORT:
         yield Padding(Text(f"and {len(items) - _SHORT} more", style="dim"), (0, 0, 0, 3))
 
@@ -72,7 +73,7 @@ def _also(items: list[Item]) -> Iterator[RenderableType]:
 def _long(shown: view.View, width: int) -> Iterator[RenderableType]:
     yield from _head(shown)
     yield _labelled(shown.subject)
-    yield from (Text(f"- {plain(line)}") for line in shown.checked)
+    yield _bullets(shown.checked)
     yield _conditions(shown)
     for item in shown.items:
         yield from _finding(item, width, explain=True)
@@ -177,6 +178,13 @@ def _labelled(rows: Iterator[tuple[str, str]] | tuple[tuple[str, str], ...]) -> 
     return table
 
 
+def _bullets(lines: Iterable[str]) -> Table:
+    table = _grid(1)
+    for line in lines:
+        table.add_row(Text("-"), Text(plain(line), overflow="fold"))
+    return table
+
+
 def _three(rows: Iterator[tuple[str, str, str]]) -> Table:
     table = _grid(10, 8)
     for row in rows:
@@ -201,11 +209,11 @@ def _ending(shown: view.View, *, explain: bool) -> Iterator[RenderableType]:
     if shown.would_change and (explain or not shown.items):
         yield Text("\nWhat would change this verdict", style="bold")
         lines = shown.would_change if explain else shown.would_change[:4]
-        yield from (Text(f"- {plain(line)}") for line in lines)
+        yield _bullets(lines)
     if shown.not_checked:
         yield Text("\nNot checked", style="bold")
         limit = len(shown.not_checked) if explain else 3
-        yield from (Text(f"- {plain(line)}") for line in shown.not_checked[:limit])
+        yield _bullets(shown.not_checked[:limit])
         if len(shown.not_checked) > limit:
             yield Text(f"  and {len(shown.not_checked) - limit} more (--explain)", style="dim")
     yield Text()

@@ -117,4 +117,4 @@ def number(value: object, digits: int = 4) -> str:
         return str(value)
     if value and (abs(value) < 10**-digits or abs(value) >= 1e7):
         return f"{value:.3g}"
-    return f"{round(value, digits):,}"
+    return f"{round(value, digits):,}".removesuffix(".0")

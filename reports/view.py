@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports import claims, words
-from reports.items import Item, items, ordered
+from reports.items import Item, items, local, ordered
 from reports.shape_v1 import Audit, RuleResult, Run
 
 
@@ -127,8 +127,8 @@ def _because(audit: Audit, found: tuple[Item, ...]) -> str:
 
 
 def _not_checked(audit: Audit) -> list[str]:
-    """What stays open; rules that share a reason share a line."""
-    slugs = {r.rule for r in audit.rules}
+    """What stays open; rules and experiments that share a reason share a line."""
+    slugs = {r.rule for r in audit.rules} | {f"Experiment {e.name}" for e in audit.run.experiments}
     by_reason: dict[str, list[str]] = {}
     for line in dict.fromkeys(audit.not_checked):
         slug, separator, reason = line.partition(": ")
@@ -205,7 +205,7 @@ def _sentence(by_verdict: dict[str, list[str]]) -> str:
 
 def _rule_line(rule: RuleResult) -> RuleLine:
     said = rule.reason or (f"looked at {rule.looked_at}" if rule.looked_at else "")
-    how = " and ".join(words.KIND.get(k, k) for k in rule.kinds)
+    how = words.examined(rule.kinds)
     return RuleLine(
         rule=rule.rule,
         title=rule.title,
@@ -218,9 +218,9 @@ def _rule_line(rule: RuleResult) -> RuleLine:
 
 def _experiments(audit: Audit) -> list[ExperimentLine]:
     order = ("violated", "undecided", "not_run", "holds")
-    found = sorted(audit.run.experiments, key=lambda e: words.rank(e.result, order))
     return [
-        ExperimentLine(e.name, words.RESULT.get(e.result, e.result), e.summary, e.replay or "") for e in found
+        ExperimentLine(e.name, words.RESULT.get(e.result, e.result), local(e.summary, audit), e.replay or "")
+        for e in sorted(audit.run.experiments, key=lambda e: words.rank(e.result, order))
     ]
 
 
@@ -233,6 +233,11 @@ def _would_change(audit: Audit, rules: list[RuleResult]) -> list[str]:
         said.append(f"The verdict would be decided once this is resolved: {audit.reason}.")
     if audit.verdict == "PASS" and audit.run.outcome != "completed":
         said.append("An instrumented run could still find a counterexample; this audit only read the code.")
+    elif audit.verdict == "PASS":
+        said.append(
+            "A counterexample at places or under settings that the experiments did not touch, or a log or "
+            "file that contradicts the claim."
+        )
     return said
 
 
@@ -280,7 +285,7 @@ def _provenance(audit: Audit) -> list[tuple[str, str]]:
         ("Rulebook", f"{audit.edition}, as of {audit.as_of}" if audit.as_of else audit.edition),
         ("Versions", ", ".join(f"{k} {v}" for k, v in sorted(audit.versions.items()))),
         ("Sandbox", audit.run.sandbox),
-        ("Profile", audit.run.profile if audit.run.outcome != "skipped" else ""),
+        ("Settings", words.PROFILE.get(audit.run.profile, "") if audit.run.outcome != "skipped" else ""),
         ("Time", f"{audit.seconds:.1f} s"),
     ]
     return [(name, value) for name, value in rows if value]

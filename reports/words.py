@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 CONDITIONS: dict[str, tuple[str, str, str]] = {
     # json name -> (short, name, what it protects)
@@ -74,10 +75,9 @@ EVIDENCE = {
     "document": "read in the logs and documents",
 }
 
-KIND = {
-    "static": "the code was read",
-    "evidence": "logs and documents were read",
-    "runtime": "the code was run and measured",
+PROFILE = {
+    "as_claimed": "as the logs and the run command show them",
+    "default": "the script's defaults",
 }
 
 RESULT = {
@@ -116,6 +116,13 @@ def headline(verdict: str, failed: set[str]) -> str:
     if verdict != "FAIL" or not failed or failed - LIMITS - FORM:
         return HEADLINE[verdict]
     return FAIL_OF_LIMITS if failed & LIMITS else FAIL_OF_FORM
+
+
+def examined(kinds: Collection[str]) -> str:
+    """How a rule was examined: ``the code was read, run and measured``."""
+    code = [verbs for kind, verbs in (("static", "read"), ("runtime", "run and measured")) if kind in kinds]
+    said = [f"the code was {', '.join(code)}"] if code else []
+    return "; ".join([*said, *(["logs and documents were read"] if "evidence" in kinds else [])])
 
 
 def condition_short(condition: str) -> str:

@@ -32,6 +32,20 @@ def load() -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda r: (r.on, -r.bpb)))
 
 
+def contested(as_of: date, *stated: object) -> date:
+    """The earliest of ``as_of`` and the days that a submission states; texts that are no date are skipped.
+
+    The head may have been touched much later than the day on which the record was claimed.
+    """
+    days = [as_of]
+    for text in stated:
+        try:
+            days.append(date.fromisoformat(str(text)[:10]))
+        except ValueError:
+            continue
+    return min(days)
+
+
 def incumbent(before: date) -> Record | None:
     """The best record that was public before a day; None before the first."""
     earlier = [r for r in load() if r.on < before]

@@ -24,7 +24,8 @@ def check(subject: Subject) -> CheckResult:
     if not outside:
         return examined(max(len(touched), 1), looked)
     outside.sort(key=_shared_first)
-    names = ", ".join(e.path for e in outside[:3])
+    rest = [f"{len(outside) - 3} more"] if len(outside) > 3 else []
+    names = ", ".join([*(e.path for e in outside[:3]), *rest])
     message = f"{plural(len(outside), 'file')} outside the record folder: {names}"
     related = [(Place(e.path), e.change.value) for e in outside[1:_SHOWN]]
     finding = found(RULE, message, Place(outside[0].path), Strength.REMARK, 0.95, related=related)

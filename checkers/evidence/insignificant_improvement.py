@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from datetime import date
 
 from scipy.special import stdtr
 
@@ -14,7 +13,7 @@ from checkers.evidence._say import found, plural
 from checkers.evidence._track import Track, track
 from checkers.finding import CheckResult, Strength, cannot_tell, examined, nothing_to_check
 from checkers.subject import Subject
-from rules.records import MARGIN_NATS, PRACTISED_P, WRITTEN_P, Record, incumbent
+from rules.records import MARGIN_NATS, PRACTISED_P, WRITTEN_P, Record, contested, incumbent
 
 RULE = "insignificant-improvement"
 _NO_SPREAD = 1e-18  # squared bpb: the seeds agree to every printed digit
@@ -28,7 +27,8 @@ def check(subject: Subject) -> CheckResult:
     claim = subject.logs.claimed_bpb()
     if claim is None:
         return cannot_tell("no score is claimed")
-    record = incumbent(_day(subject))
+    stated = (subject.logs.metadata or {}).get("date")
+    record = incumbent(contested(subject.as_of, stated, subject.submission.submitted_on))
     if record is None:
         return nothing_to_check("there was no record yet")
     runs = counted(subject)
@@ -73,15 +73,3 @@ def _worded(plain: float | None, against: float | None) -> str:
 def _ratio(runs: tuple[Counted, ...]) -> float:
     ratios = [r for run in runs if (r := per_token(run.score)) is not None]
     return statistics.median(ratios) if ratios else _BYTES_PER_TOKEN
-
-
-def _day(subject: Subject) -> date:
-    """The earliest day that the submission itself names: the head may have been touched much later."""
-    days = [subject.as_of]
-    stated = (subject.logs.metadata or {}).get("date")
-    for text in (stated, subject.submission.submitted_on):
-        try:
-            days.append(date.fromisoformat(str(text)[:10]))
-        except ValueError:
-            continue
-    return min(days)

@@ -19,6 +19,10 @@ from checkers.finding import (
 from checkers.subject import Subject
 from harness.record import Experiment, Holds, Outcome, RunRecord
 
+_SETTINGS = {
+    "as_claimed": "the settings that its logs and its run command show",
+    "default": "its own defaults",
+}
 _SITE = re.compile(r"([^\s+]+):(\d+)")
 
 
@@ -61,7 +65,7 @@ def finding(
         evidence=Evidence(Kind.COUNTEREXAMPLE, shown.summary, _data(shown)),
         strength=strength,
         confidence=confidence,
-        reach=f"the script was run ({subject.run.profile} settings)",
+        reach=f"the script was run with {_SETTINGS.get(subject.run.profile, subject.run.profile)}",
     )
 
 

@@ -83,3 +83,11 @@ def hashed_kraft(vocabulary: int, load: float, concentration: float) -> float:
     Z* = (c + V L) / (c + L).
     """
     return (concentration + vocabulary * load) / (concentration + load)
+
+
+def measured(mean: float, error: float) -> str:
+    """A mean with two digits of its standard error, and no more than they justify: ``461 ± 20``."""
+    if not (math.isfinite(mean) and math.isfinite(error) and error > 0.0):
+        return f"{mean:.3f} ± {error:.3f}"
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 6)
+    return f"{mean:,.{digits}f} ± {error:,.{digits}f}"

@@ -52,6 +52,7 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
             told + ", but no earlier charge depends on a later token",
             data,
         )
+    told += ", an offence only if those weights are still in use, which the prefix experiment left open"
     return Experiment("order", Holds.UNDECIDED, told, data)
 
 

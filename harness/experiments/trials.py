@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.events import Executed, Scrambled
 from harness.experiments import drawn, prefix, proposals
 from harness.experiments.bench import Ground, Session, Tokens
-from harness.experiments.evalue import TAU, kraft
+from harness.experiments.evalue import TAU, kraft, measured
 from harness.experiments.stages import Stage, final
 from harness.record import Experiment, Holds
 from harness.trace import Trace
@@ -289,15 +289,14 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
 
 
 def _kraft_verdict(evidence: float, data: dict[str, Any]) -> Experiment:
-    means = [f"{data[k]:.3f} ± {data[e]:.3f} on {w}" for k, e, w in _MEANS if k in data]
+    means = [f"{measured(data[k], data[e])} on {w}" for k, e, w in _MEANS if k in data]
     told = "the charges sum to Z = " + ", ".join(means) + " over the alphabet"
     if data.get("likely_evidence_nats", -math.inf) >= TAU and data["likely_cells"] != "all":
-        told += (
-            f" ({data['likely_best_cell_mean']:.3f} ± {data['likely_best_cell_error']:.3f} on some contexts)"
-        )
+        best = measured(data["likely_best_cell_mean"], data["likely_best_cell_error"])
+        told += f" ({best} on some contexts)"
     data["evidence_nats"] = evidence
     if evidence >= TAU:
-        told += f": above 1, a valid scorer does so with probability below e^-{evidence:.0f}"
+        told += f", where a code has 1: a valid scorer shows this with probability below e^-{evidence:.0f}"
         return Experiment("kraft", Holds.VIOLATED, told, data)
     return Experiment("kraft", Holds.HOLDS, told, data)
 

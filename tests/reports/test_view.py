@@ -177,3 +177,32 @@ def test_every_condition_of_the_rulebook_has_words():
 
     assert set(words.CONDITIONS) == {c.value for c in Condition}
     assert set(words.VERDICT_ORDER) == set(words.HEADLINE) == set(words.SYMBOL) == {v.value for v in Verdict}
+
+
+def test_paths_keep_their_first_letter_and_lose_the_folder():
+    audit = sample("fail_run")
+    rule = next(r for r in audit.rules if r.findings)
+    found = replace(rule.findings[0], message=f"{audit.folder}/train_gpt.py does not parse")
+    (item,) = view.build(replace(audit, rules=(replace(rule, findings=(found,)),))).items
+    assert item.message == "train_gpt.py does not parse."
+
+
+def test_an_experiment_and_its_rule_share_their_reason():
+    audit = sample("fail_run")
+    slug, name = audit.rules[0].rule, audit.run.experiments[0].name
+    lines = (f"Experiment {name}: out of time", f"{slug}: out of time")
+    shown = view.build(replace(audit, not_checked=lines))
+    assert shown.not_checked == (f"Experiment {name} and {slug}: out of time",)
+
+
+def test_a_pass_says_what_would_change_it():
+    audit = replace(sample("fail_run"), verdict="PASS", rules=())
+    assert "counterexample" in view.build(audit).would_change[0]
+    assert "instrumented run" in view.build(sample("pass_read")).would_change[0]
+
+
+def test_seeds_stand_in_the_same_order_in_every_column():
+    table = claims.table(
+        {"submission.json": {"s": {"42": 1.0, "7": 2}}, "log": {"s": {"7": 2, "42": 1.08123}}}
+    )
+    assert table.rows == (("s", "7: 2, 42: 1", "7: 2, 42: 1.08123"),)

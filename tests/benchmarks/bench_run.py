@@ -4,9 +4,10 @@ Draws heads with a fixed seed, evenly over the range of pull request numbers, an
 the experiments::
 
     python -m tests.benchmarks.bench_run --repo CLONE [--heads 150] [--seed 11] [--out DIR]
-        [--jobs 1] [--overhead 3] [--precedents FILE [--valid 38]]
+        [--jobs 1] [--no-probes] [--overhead 3] [--precedents FILE [--valid 38]]
 
 A head without a training script does not count. ``--jobs`` runs that many heads side by side.
+``--no-probes`` runs the draw without instruments and experiments, which asks only whether it completes.
 ``--overhead`` runs that many of the heads that completed again without probes. ``--precedents`` names
 public verdicts (one JSON object a line: ``pr``, ``gold``); those that an organizer called valid are run
 as well, and every violated experiment on one of them is listed. Rows are kept in DIR and not run again.
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=180.0, help="time limit of one head")
     parser.add_argument("--jobs", type=int, default=1, help="heads to run side by side")
+    parser.add_argument("--no-probes", action="store_true", help="run the draw without experiments")
     parser.add_argument("--overhead", type=int, default=3, help="heads to run again without probes")
     parser.add_argument("--precedents", type=Path, help="public verdicts, one JSON object a line")
     parser.add_argument("--valid", type=int, default=1000, help="at most so many valid precedents")
@@ -175,9 +177,9 @@ def main() -> None:
     given = parser.parse_args()
     bench = Bench(given.repo, given.out, given.seconds, given.jobs)
     chosen = given.only or draw(list(pull_numbers(given.repo)), given.heads, given.seed)
-    drawn = bench.rows("drawn", chosen)
+    drawn = bench.rows("drawn", chosen, probes=not given.no_probes)
     done = [r["pr"] for r in drawn if r["outcome"] == "completed"]
-    bare = bench.rows("bare", done[: given.overhead], probes=False)
+    bare = [] if given.no_probes else bench.rows("bare", done[: given.overhead], probes=False)
     sound = organizer_valid(given.precedents)[: given.valid] if given.precedents else []
     print(summary(drawn, bare, bench.rows("valid", sound)))
 

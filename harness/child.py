@@ -64,12 +64,14 @@ def _describe(error: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     outside = [f for f in frames if not f.filename.startswith(HARNESS)]
     last = frames[-1] if frames else None
-    theirs = outside[-1] if outside else None
+    theirs = (outside[-1].filename, outside[-1].lineno) if outside else None
+    if isinstance(error, SyntaxError) and error.filename:
+        theirs = (error.filename, error.lineno)
     return {
         "kind": type(error).__name__,
         "error": "".join(traceback.format_exception_only(error)).strip()[-1500:],
         "ours": bool(last and last.filename.startswith(HARNESS)),
-        "where": f"{os.path.basename(theirs.filename)}:{theirs.lineno}" if theirs else "",
+        "where": f"{os.path.basename(theirs[0])}:{theirs[1]}" if theirs else "",
         "missing": getattr(error, "name", None) if isinstance(error, ImportError) else None,
     }
 

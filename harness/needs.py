@@ -34,6 +34,7 @@ class Needs:
     roots: tuple[str, ...] = ()  # absolute folders in which the script looks for data
     folders: tuple[str, ...] = ()  # the same, relative to the script
     env: dict[str, str] = field(default_factory=dict)
+    choices: int = 1  # vocabularies that the script names
 
 
 def find(
@@ -42,12 +43,18 @@ def find(
     knobs: Iterable[Knob],
     env: Mapping[str, str],
     val: Stream,
+    choice: int = 0,
 ) -> Needs:
-    """Read the needs off the source and the environment that the run will have."""
+    """Read the needs off the source and the environment that the run will have.
+
+    ``choice`` picks among the vocabularies that the script names, likeliest first: its setting counts
+    a mask token or padding that its tokenizer lacks, or is left over from another data set.
+    """
     sources = "\n".join(layer.text for layer in layers if layer.language == "python")
     text = "\n".join([sources, *env.values()])
     knobs = tuple(knobs)
-    vocabulary = _vocabulary(knobs, env, text)
+    vocabularies = _vocabularies(knobs, env, text)
+    vocabulary = vocabularies[min(choice, len(vocabularies) - 1)]
     found = {n.rstrip("_") for n in _DATASET.findall(text)} - {"fineweb10B_sp", "fineweb10B"}
     names = {n for n in found if not n.endswith("_caseops")}  # such a folder holds data sets
     names.add("fineweb10B_byte260" if vocabulary == BYTE_VOCABULARY else f"fineweb10B_sp{vocabulary}")
@@ -61,7 +68,7 @@ def find(
     folders = tuple(sorted({*_BELOW.findall(sources), *_RELATIVE.findall(sources)} - {"data"}))[:8]
     named = {t: _size_in(t, vocabulary) for t in tokenizers}
     paths = _paths(knobs, env, vocabulary)
-    return Needs(vocabulary, worlds, models, named, roots, folders, paths)
+    return Needs(vocabulary, worlds, models, named, roots, folders, paths, len(vocabularies))
 
 
 def _free(root: str) -> bool:
@@ -69,14 +76,12 @@ def _free(root: str) -> bool:
     return not root.startswith(_SYSTEM) and root.rstrip("/") not in ("", "/tmp") and ".." not in root
 
 
-def _vocabulary(knobs: Iterable[Knob], env: Mapping[str, str], text: str) -> int:
-    for knob in knobs:
-        if knob.topic in ("VOCAB_SIZE", "VOCAB", "N_VOCAB"):
-            value = str(env.get(knob.name, knob.default))
-            if value.isdigit() and int(value) in _SIZES:
-                return int(value)
-    sizes = [int(s) for s in re.findall(r"fineweb10B_sp(\d+)", text)]
-    return next((s for s in sizes if s in _SIZES), 1024)
+def _vocabularies(knobs: Iterable[Knob], env: Mapping[str, str], text: str) -> tuple[int, ...]:
+    """The sizes that settings tell, then those that data sets and tokenizers are named for."""
+    told = [str(env.get(k.name, k.default)) for k in knobs if k.topic in ("VOCAB_SIZE", "VOCAB", "N_VOCAB")]
+    named = [a or b for a, b in re.findall(r"fineweb10B_sp(\d+)|fineweb_(\d+)_bpe", text)]
+    sizes = [int(s) for s in (*told, *named) if s.isdigit()]
+    return tuple(dict.fromkeys(s for s in sizes if s in _SIZES)) or (1024,)
 
 
 def _size_in(name: str, vocabulary: int) -> int:

@@ -83,7 +83,7 @@ def _ended(output: str, reported: dict[str, float], lines: tuple[str, ...]) -> E
 
 def _died(told: dict[str, Any], reported: dict[str, float], lines: tuple[str, ...]) -> Ending:
     error, missing = told.get("error", ""), told.get("missing")
-    last = error.splitlines()[0][:300] if error else told["kind"]
+    last = _headline(error, told["kind"])[:300]
     if missing:
         what = "kernel package" if missing.partition(".")[0] in _KERNELS else "package"
         return Ending(Outcome.BLOCKED, f"missing {what}: {missing}", reported, lines, missing=missing)
@@ -96,6 +96,12 @@ def _died(told: dict[str, Any], reported: dict[str, float], lines: tuple[str, ..
         return Ending(Outcome.BLOCKED, last, reported, lines, ours=True)
     where = f" at {told['where']}" if told.get("where") else ""
     return Ending(Outcome.CRASHED, f"{last}{where}", reported, lines, ours=bool(told.get("ours")))
+
+
+def _headline(error: str, kind: str) -> str:
+    """The line that names the exception: a syntax error shows its place and text first."""
+    lines = error.splitlines()
+    return next((line for line in lines if line.startswith(kind)), lines[0] if lines else kind)
 
 
 def _status(path: Path) -> dict[str, Any]:

@@ -35,8 +35,10 @@ from harness.unpack import Layer
 from harness.world import Stream
 
 STEPS = 4
-_RANKS = re.compile(r"\bDDP\b|torchrun|WORLD_SIZE|(?<!torch\.)\bdistributed\b")
+_RANKS = re.compile(r"\bDDP\b|DistributedDataParallel|torchrun|WORLD_SIZE|(?<!torch\.)\bdistributed\b")
 """Failures that a script may lay at the door of its launcher."""
+_VOCABULARY = re.compile(r"vocab|index out of range in self|Target \d+ is out of bounds", re.IGNORECASE)
+"""Failures of a tokenizer or data set of another size than the script's."""
 _EVALUATES_ONLY = re.compile(r"(?:\w+_)?(?:EVAL_ONLY|EVALUATE_ONLY|ONLY_EVAL)")
 _MODELS = (".ptz", ".bin", ".pt", ".br", ".xz", ".zst", ".lzma", ".int6", ".int8", ".npz", ".safetensors")
 VALIDATION = Stream(tokens=4097, seed=3)
@@ -91,9 +93,8 @@ class Attempt:
     alone: bool = False  # started by python itself and not by a launcher of ranks
     without: tuple[str, ...] = ()  # claimed settings that are left out
     own: tuple[str, ...] = ()  # single settings that keep their size
-    interval: int = (
-        0  # steps between validations while training; 0: none, as far as the script can do without
-    )
+    interval: int = 0  # steps between validations while training; 0: none, if the script can do without
+    vocabulary: int = 0  # which of the vocabularies that the script names
 
 
 def run(
@@ -133,6 +134,7 @@ class _Session:
         self.notes: list[str] = []
         self._failures: list[str | None] = []
         self._lowered: tuple[str, ...] = ()  # settings that the last attempt made small
+        self._vocabularies = 1  # that the script names
         self.began = time.monotonic()
 
     def climb(self) -> RunRecord:
@@ -163,28 +165,33 @@ class _Session:
     def _next(self, last: Attempt, ending: outcome.Ending, tried: list[Attempt]) -> Attempt | None:
         """What to change after a failure: sizes first, then the precision, then the profile.
 
-        A failure that another rung has met before, or a name that is nowhere defined, is not the sizes'
-        fault: only the profile is left, and starting without a launcher of ranks. What a rung left out
-        or kept for an earlier failure stays so in those after it.
+        A failure that another rung has met before is not the model's size: lengths and chunks are left,
+        the profile, and starting without a launcher of ranks. A name that is nowhere defined is no size's
+        fault. What a rung left out or kept for an earlier failure stays so in those after it.
         """
         blocker = ending.blocker or ""
-        same = self._failures.count(ending.blocker) > 1 or blocker.startswith("NameError")
+        same, undefined = self._failures.count(ending.blocker) > 1, blocker.startswith("NameError")
         default = replace(last, profile="default", keep=(), without=())
-        if ending.outcome is Outcome.TIMEOUT:
+        if ending.outcome is Outcome.TIMEOUT or blocker.startswith("SyntaxError"):
             ladder = []
         elif ending.silent or (blocker.startswith("ZeroDivisionError") and not last.interval):
             often = replace(last, interval=last.steps)
             ladder = [often, _keeping(last, "progress"), default, _keeping(default, "progress")]
+        elif _VOCABULARY.search(blocker) and last.vocabulary + 1 < self._vocabularies:
+            ladder = [replace(last, vocabulary=last.vocabulary + 1)]
         elif named := self._named(blocker, last):
             ladder = [named, default]
         elif _RANKS.search(blocker) and not last.alone:
             ladder = [replace(last, alone=True), default]
-        elif ending.outcome is Outcome.BLOCKED or same:
-            alone = [replace(tried[0], alone=True), replace(default, alone=True)]
-            ladder = [default, *(alone if same else [])]
+        elif ending.outcome is Outcome.BLOCKED:
+            ladder = [default]
+        elif same or undefined:
+            sizes = [] if undefined else [replace(last, keep=("eval", "length", "quant"))]
+            ladder = [*sizes, default, replace(tried[0], alone=True), replace(default, alone=True)]
         else:
             ladder = [
                 _keeping(last, "model"),
+                replace(last, keep=("length",)),
                 _keeping(last, "model", "eval"),
                 default,
                 _keeping(default, "model"),
@@ -211,7 +218,10 @@ class _Session:
         claimed = {k: v for k, v in claimed.items() if k not in rung.without}
         shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, rung.interval)
         self._lowered = tuple(shrunk.changed)
-        wanted = needs.find(self.submission, self.layers, self.knobs, shrunk.env, self.options.val)
+        wanted = needs.find(
+            self.submission, self.layers, self.knobs, shrunk.env, self.options.val, rung.vocabulary
+        )
+        self._vocabularies = wanted.choices
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:
             place = workspace.prepare(root, self.submission, wanted)

@@ -82,7 +82,7 @@ def divides_by_progress(layers: Iterable[Layer]) -> bool:
     return False
 
 
-GROUPS = ("time", "progress", "data", "model", "eval", "quant")
+GROUPS = ("time", "progress", "data", "length", "model", "eval", "quant")
 """A retry may keep the script's own sizes of some of them."""
 
 
@@ -323,7 +323,7 @@ def _rule(knob: Knob) -> Rule | None:
 def fitted(rule: Rule, current: float | None) -> int | None:
     """The lowered value, or None to leave a knob alone: zero and below mean "off" or "automatic"."""
     if current is None:
-        return rule.cap if rule.group in ("time", "data") or rule is _GENERATED else None
+        return rule.cap if rule.group in ("time", "data", "length") or rule is _GENERATED else None
     if current <= rule.cap:
         return None
     return rule.cap

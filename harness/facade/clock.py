@@ -6,6 +6,7 @@ their course, and a second run prints the same times.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,12 @@ from harness.facade.patching import replace
 REAL_PERF_COUNTER = time.perf_counter
 TICK = 1e-4
 """Seconds a look at the clock costs: schedules must see time move."""
+PATIENCE = 64
+"""Backward passes without an optimizer step that cost nothing: more than any script accumulates here.
+
+Those after it cost a step shared by as many: loops that update weights by hand until their time is up
+(meta-learning) end, too.
+"""
 
 
 class VirtualClock:
@@ -24,6 +31,7 @@ class VirtualClock:
         self.moment = start
         self.step_seconds = wall_seconds / max(steps, 1)
         self._leader: Any = None
+        self._backwards = 0  # since an optimizer last stepped
 
     def now(self) -> float:
         """Look at the clock, which takes a tick."""
@@ -40,14 +48,32 @@ class VirtualClock:
 
     def stepped(self, optimizer: Any, args: Any = None, kwargs: Any = None) -> None:
         """Called after every optimizer step; only the leader's steps take time."""
+        self._backwards = 0
         if self._leader is None:
             self._leader = optimizer
         if optimizer is self._leader:
             self.moment += self.step_seconds
 
+    def differentiated(self) -> None:
+        """Called after every backward pass."""
+        self._backwards += 1
+        if self._backwards > PATIENCE:
+            self.moment += self.step_seconds / PATIENCE
+
+
+def _followed(backward: Callable[..., Any], clock: VirtualClock) -> Callable[..., Any]:
+    @functools.wraps(backward)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        out = backward(*args, **kwargs)
+        clock.differentiated()
+        return out
+
+    return wrapped
+
 
 def install(wall_seconds: float, steps: int) -> VirtualClock:
     """Replace the clocks of ``time`` and follow the optimizers."""
+    import torch
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     clock = VirtualClock(wall_seconds, steps)
@@ -56,4 +82,6 @@ def install(wall_seconds: float, steps: int) -> VirtualClock:
     replace(time, perf_counter_ns=clock.now_ns, time_ns=clock.now_ns, monotonic_ns=clock.now_ns)
     replace(time, sleep=clock.sleep)
     register_optimizer_step_post_hook(clock.stepped)
+    for function in (torch.autograd.backward, torch.autograd.grad):
+        replace(torch.autograd, **{function.__name__: _followed(function, clock)})
     return clock

@@ -49,6 +49,10 @@ def test_a_budget_of_wall_clock_ends_after_the_steps_we_chose(seen):
     assert seen["steps_in_budget"] == 4
 
 
+def test_a_budget_of_wall_clock_ends_without_an_optimizer_too(seen):
+    assert 64 < seen["updates_by_hand"] < 300
+
+
 def test_sleeping_takes_virtual_time_alone(seen):
     assert seen["slept_ms"] == 5000
 

@@ -54,3 +54,13 @@ def test_a_folder_is_never_linked_outside_the_run(tmp_path):
 def test_absolute_folders_are_shown_unless_they_hide_the_system_or_the_run(tmp_path, root, shown):
     _, wanted = found(tmp_path, root, f'val = "{root}/datasets/fineweb10B_sp512/fineweb_val_*.bin"')
     assert (root in wanted.roots) is shown
+
+
+def test_a_vocabulary_with_a_slot_that_the_tokenizer_lacks_has_a_second_choice(tmp_path):
+    entry, first = found(
+        tmp_path, "data", 'size = int(os.environ.get("VOCAB_SIZE", 513))  # one for the mask'
+    )
+    sources = layers(entry)
+    knobs = shrink.discover(sources)
+    second = needs.find(entry, sources, knobs, {}, Stream(tokens=300, seed=3), choice=1)
+    assert (first.vocabulary, first.choices, second.vocabulary) == (513, 2, 512)

@@ -54,6 +54,15 @@ def test_packed_sequences_do_not_see_one_another():
     assert states.shape == (2, 1, 4, 4)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_layer_mixes_packed_sequences_each_by_itself(steps):
+    layer = layers.GatedDeltaProduct(8, expand_v=1, head_dim=4, num_heads=2, num_householder=steps)
+    x = torch.randn(1, 20, 8)
+    packed = layer(x, cu_seqlens=torch.tensor([0, 12, 12, 20]))[0]  # the one in the middle is empty
+    torch.testing.assert_close(packed[:, :12], layer(x[:, :12])[0])
+    torch.testing.assert_close(packed[:, 12:], layer(x[:, 12:])[0])
+
+
 def test_a_product_of_two_steps_decays_once_and_is_read_after_the_second():
     q, g = torch.randn(1, 9, 1, 4), -torch.rand(1, 9, 1)
     k, v = F.normalize(torch.randn(1, 18, 1, 4), dim=-1), torch.randn(1, 18, 1, 3)

@@ -247,6 +247,31 @@ def test_an_undefined_name_is_not_tried_at_other_sizes(tmp_path):
     assert (rung.keep, rung.alone) == ((), True)
 
 
+def test_text_that_is_no_python_is_tried_once(tmp_path):
+    assert next_rung(tmp_path, "SyntaxError: invalid syntax at train_gpt.py:1") is None
+
+
+def test_a_tokenizer_of_another_size_is_tried_where_the_script_names_one(tmp_path):
+    blocker = "ValueError: VOCAB_SIZE=513 should be one more than the tokenizer's"
+    session = session_of(tmp_path)
+    session._vocabularies = 2
+    rungs = [runner.Attempt("default")]
+    rungs.append(session._next(rungs[0], Ending(Outcome.CRASHED, blocker, {}, ()), rungs))
+    rungs.append(session._next(rungs[1], Ending(Outcome.CRASHED, blocker, {}, ()), rungs))
+    assert [(r.vocabulary, r.keep) for r in rungs] == [(0, ()), (1, ()), (1, ("model",))]
+
+
+def test_a_failure_that_the_models_own_size_leaves_as_it_was_may_be_the_lengths(tmp_path):
+    session = session_of(tmp_path)
+    ending = Ending(Outcome.CRASHED, "RuntimeError: shapes do not fit", {}, ())
+    first = runner.Attempt("default")
+    session._failures.append(ending.blocker)
+    second = session._next(first, ending, [first])
+    session._failures.append(ending.blocker)
+    third = session._next(second, ending, [first, second])
+    assert (second.keep, third.keep) == (("model",), ("eval", "length", "quant"))
+
+
 def test_other_crashes_keep_the_models_own_size_next(tmp_path):
     assert next_rung(tmp_path, "RuntimeError: shapes do not fit").keep == ("model",)
 
@@ -266,6 +291,11 @@ def test_the_last_score_counts():
             '{"kind": "FileNotFoundError", "error": "FileNotFoundError: [Errno 2] No such file or directory: \'kanzi\'"}',
             Outcome.BLOCKED,
             "missing program: kanzi",
+        ),
+        (
+            '{"kind": "SyntaxError", "where": "a.py:1", "error": "File \\"a.py\\", line 1\\n %%x\\nSyntaxError: invalid syntax"}',
+            Outcome.CRASHED,
+            "SyntaxError: invalid syntax at a.py:1",
         ),
     ],
 )

@@ -6,6 +6,7 @@ originals add for speed, packed sequences and generation caches is left out and 
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -33,15 +34,14 @@ class ShortConvolution(nn.Conv1d):
         self.activation = activation
 
     def forward(self, x: Tensor, *args: Any, **options: Any) -> Any:  # type: ignore[override]
-        """The convolved sequence and no cache.
+        """The convolved sequence and no cache; ``cu_seqlens`` bounds packed ones, each by itself."""
+        bounds = options.get("cu_seqlens")
+        edges = [0, x.size(1)] if bounds is None else [int(edge) for edge in bounds]
+        pieces = [self._convolve(x[:, a:b]) for a, b in itertools.pairwise(edges) if b > a]
+        return torch.cat(pieces, 1), None
 
-        Raises:
-            NotImplementedError: sequences are packed.
-        """
-        if options.get("cu_seqlens") is not None:
-            raise NotImplementedError("facade: short convolution over packed sequences")
-        weight, bias = self.weight.squeeze(1), self.bias
-        return rules.causal_conv1d_fn(x.mT, weight, bias, self.activation).mT, None
+    def _convolve(self, x: Tensor) -> Tensor:
+        return rules.causal_conv1d_fn(x.mT, self.weight.squeeze(1), self.bias, self.activation).mT
 
 
 class RMSNorm(nn.Module):
@@ -152,6 +152,7 @@ class GatedDeltaProduct(nn.Module):
             beta=beta.reshape(batch, length * n, -1),
             num_householder=n,
             use_qk_l2norm_in_kernel=True,
+            cu_seqlens=options.get("cu_seqlens"),
         )
         gate = None
         if self.use_gate:

@@ -56,7 +56,7 @@ def delta_scan(
         pieces.append(sums.exp()[..., None] * (qc @ state) + ((qc @ kc.mT) * decay) @ update)
         last = sums[..., -1:]
         state = last.exp()[..., None] * state + (kc * (last - sums).exp()[..., None]).mT @ update
-    return torch.cat(pieces, 2), state
+    return torch.cat(pieces, 2) if pieces else v, state
 
 
 def chunk_gated_delta_rule(
@@ -121,6 +121,7 @@ def chunk_gated_delta_product(
     g: Tensor | None = None,
     beta: Tensor | None = None,
     num_householder: int = 1,
+    cu_seqlens: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """As ``fla.ops.gated_delta_product``: several steps a token, decayed first, read last."""
@@ -132,6 +133,7 @@ def chunk_gated_delta_product(
         gates = g.new_zeros(batch, length, n, g.size(-1))
         gates[:, :, 0] = g
         gates = gates.flatten(1, 2)
+    options["cu_seqlens"] = None if cu_seqlens is None else cu_seqlens * n
     out, state = chunk_gated_delta_rule(spread.flatten(1, 2), k, v, gates, beta, **options)
     return out[:, n - 1 :: n], state
 

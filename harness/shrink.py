@@ -126,7 +126,8 @@ def discover(layers: Iterable[Layer]) -> tuple[Knob, ...]:
             tree = ast.parse(layer.lowered)
         except (SyntaxError, ValueError, RecursionError):
             continue
-        for knob in [*_called(tree), *_constants(tree), *_calibration(tree), *_described(tree)]:
+        literals = [*_calibration(tree), *_evaluation(tree), *_described(tree)]
+        for knob in [*_called(tree), *_constants(tree), *literals]:
             old = found.get((knob.via, knob.name))
             if old is None or (old.default is None and knob.default is not None):
                 found[knob.via, knob.name] = knob
@@ -205,8 +206,30 @@ _GENERATES = re.compile(r"autoreg|self_?gen|generate\w*calib|ar_calib", re.IGNOR
 _AMOUNT = re.compile(r"n(um)?_?\w*(seqs|samples|batches)\Z|nsamples\Z|seq_?len\Z", re.IGNORECASE)
 
 
+_EVALUATES = re.compile(r"eval|score|slid|ttt|slot|n_?gram|cache|adapt", re.IGNORECASE)
+_SHARES = re.compile(r"\w*(?:BATCH_SEQS|BATCH_WINDOWS|CHUNK_TOKENS|CHUNK_SIZE)")
+
+
 def _calibration(tree: ast.AST) -> Iterator[Knob]:
     """Amounts of calibration data given as literals, in calls and as defaults."""
+    for name, word, value in _named_values(tree):
+        if _CALIBRATES.search(name) and _AMOUNT.match(word):
+            computed = isinstance(value, ast.Attribute) and _is_generated(name, word)
+            if computed or isinstance(literal(value), int):
+                yield Knob(Via.LITERAL, f"{name}({word})", literal(value))
+
+
+def _evaluation(tree: ast.AST) -> Iterator[Knob]:
+    """How much an evaluation takes at a time, given as literals: a cache that is filled from batch to
+    batch, or weights that adapt from chunk to chunk, need several of them in the few tokens there are."""
+    for name, word, value in _named_values(tree):
+        knob = Knob(Via.LITERAL, f"{name}({word})", literal(value))
+        if _EVALUATES.search(name) and _SHARES.fullmatch(knob.topic) and isinstance(knob.default, int):
+            yield knob
+
+
+def _named_values(tree: ast.AST) -> Iterator[tuple[str, str, ast.expr]]:
+    """Function, name and value of every keyword argument and every default."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -216,11 +239,7 @@ def _calibration(tree: ast.AST) -> Iterator[Knob]:
             given = [(a.arg, d) for a, d in zip(args[::-1], node.args.defaults[::-1], strict=False)]
         else:
             continue
-        if _CALIBRATES.search(name):
-            for word, value in given:
-                computed = isinstance(value, ast.Attribute) and _is_generated(name, word)
-                if _AMOUNT.match(word) and (computed or isinstance(literal(value), int)):
-                    yield Knob(Via.LITERAL, f"{name}({word})", literal(value))
+        yield from ((name, word, value) for word, value in given)
 
 
 _DESCRIBES = 6
@@ -315,6 +334,8 @@ def _rule(knob: Knob) -> Rule | None:
         return named
     if knob.name.startswith("dict("):
         return named if named is not None and named.group == "model" else None
+    if _SHARES.fullmatch(knob.topic):
+        return named
     if _is_generated(knob.name.partition("(")[0], knob.topic):
         return _GENERATED
     return _LENGTH if knob.topic.endswith("LEN") else _AMOUNTS

@@ -142,6 +142,6 @@ def _ground(place: Place, paths: tuple[str, ...]) -> Ground:
     """Match a stream with the tokenizer of its world."""
     folder = Path(paths[0]).parent
     world = folder.parent.parent
-    models = sorted((world / "tokenizers").glob("*.model"))
+    models = sorted(p for p in (world / "tokenizers").iterdir() if p.suffix in (".model", ".json"))
     sidecar = (folder / "fineweb_val_bytes_000000.bin").is_file()
-    return grounds.of_world(paths, models[0] if models else None, 260, sidecar)
+    return grounds.of_world(paths, models[0], sidecar)

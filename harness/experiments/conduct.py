@@ -11,7 +11,7 @@ from typing import Any
 from harness.events import Finished, Lost, TableScaled
 from harness.experiments import candidates, noise, passive, trials
 from harness.experiments.bench import Ground, Session
-from harness.experiments.stages import Stage, final
+from harness.experiments.stages import Stage, final, stages
 from harness.record import Experiment, Holds
 from harness.trace import Trace
 
@@ -35,7 +35,7 @@ def conduct(
     volley = trials.Volley(probes, wiped=passive.entered_at_artifact(main))
     volley.fire()
     repeated = volley.repeat()
-    prefix = volley.prefix(repeated.result is Holds.HOLDS)
+    prefix = volley.prefix(repeated.result is Holds.HOLDS, passive.rescored(main, base))
     noisy = _noise_trace(session, twin, deadline)
     compressed = noise.judge(None if noisy is None else final(noisy, ground), base, ground)
     found = [prefix, repeated, volley.roundtrip(), volley.coverage()]
@@ -43,7 +43,7 @@ def conduct(
     found += [
         passive.order(main, base, prefix),
         passive.passes(base, len(ground.tokens)),
-        passive.denominator(base, ground),
+        passive.denominator(base, ground, stages(main, ground)),
         passive.independence(main, noisy),
         trials.other_training(probes, passive.budget(main)),
         _account(main, base, ground, session),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,20 @@ from harness.experiments.bench import Ground, Tokens
 from harness.probes import read_stream
 
 _SPACE = "\u2581"
-_PURE_BYTE = 260
 
 
-def of_world(files: tuple[str, ...], model: Path | None, vocabulary: int, sidecar: bool = False) -> Ground:
+def of_world(files: tuple[str, ...], model: Path, sidecar: bool = False) -> Ground:
     """The ground of one stream of shards.
 
     Args:
         files: validation shards in stream order.
-        model: the sentencepiece model they were encoded with, None for raw bytes (id = byte + 4).
-        vocabulary: number of ids, used where ``model`` is None.
+        model: the sentencepiece model they were encoded with, or the description of the byte tokenizer.
         sidecar: byte counts lie beside the shards (CaseOps) and overrule the tokenizer.
     """
     tokens = read_stream(files)
-    if model is None:
-        ordinary = np.arange(4, vocabulary, dtype=np.int64)
-        return Ground(tokens, ordinary, (tokens >= 4).astype(np.int64))
+    if model.read_bytes()[:1] == b"{":
+        first = int(json.loads(model.read_text(encoding="utf-8"))["config"]["byte_offset"])
+        return Ground(tokens, np.arange(first, first + 256), (tokens >= first).astype(np.int64))
     table = Table(model)
     counts = table.count(tokens)
     if sidecar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
     """Charges of positions that an optimizer had descended on before, in the stage that counts."""
     learned = _learned(main, _entry(main))
     places, _, when = base.first()
-    late = np.array([learned.get(int(p), 1 << 62) < w for p, w in zip(places, when, strict=True)], bool)
+    late = _late(learned, base)
     data: dict[str, Any] = {"charged": len(places), "after_update": int(late.sum()), "learned": len(learned)}
     data["tensors"] = _tensors(main, when)
     if not base.explained:
@@ -54,6 +55,18 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
         )
     told += ", an offence only if those weights are still in use, which the prefix experiment left open"
     return Experiment("order", Holds.UNDECIDED, told, data)
+
+
+def _late(learned: Mapping[int, int], base: Stage) -> NDArray[np.bool_]:
+    """Which of the places that are charged were descended on before that."""
+    places, _, when = base.first()
+    return np.array([learned.get(int(p), 1 << 62) < w for p, w in zip(places, when, strict=True)], bool)
+
+
+def rescored(main: Trace, base: Stage) -> bool:
+    """Whether more positions are charged after an update on themselves than the windows at the tail."""
+    late = _late(_learned(main, _entry(main)), base)
+    return base.explained and bool(late.any()) and float(late.mean()) > 0.1
 
 
 def _tensors(trace: Trace, when: NDArray[np.int64]) -> int:
@@ -108,9 +121,13 @@ def passes(base: Stage, length: int) -> Experiment:
     )
 
 
-def denominator(base: Stage, ground: Ground) -> Experiment:
+def denominator(base: Stage, ground: Ground, others: Iterable[Stage] = ()) -> Experiment:
     """Compare the bytes behind the bits per byte with those the charged tokens decode to: token by token
-    where the script was seen to add them up, else by the quotient of its two numbers."""
+    where the script was seen to add them up, else by the quotient of its two numbers.
+
+    ``others`` are the stages of the same run: where one of them divides by the right bytes, two numbers
+    that do not belong together (bits of a mixture beside the loss of the network) are the likelier cause.
+    """
     followed = int((base.counted[0] >= 0).sum())
     if ground.byte_counts is not None and followed > 0.9 * len(base.counted[0]):
         return _token_by_token(base, ground, ground.byte_counts)
@@ -131,7 +148,18 @@ def denominator(base: Stage, ground: Ground) -> Experiment:
         return Experiment("bytes", Holds.HOLDS, told, data)
     if off <= 5 * BYTE_SLACK + rounding or whole or implied < nearest:
         return Experiment("bytes", Holds.UNDECIDED, told, data)
+    if any(_divides_by(s, everything) for s in others):
+        told += "; an earlier score divides by as many, so loss and bits per byte may be of two scorers"
+        return Experiment("bytes", Holds.UNDECIDED, told, data)
     return Experiment("bytes", Holds.VIOLATED, told, data)
+
+
+def _divides_by(stage: Stage, bytes_per_token: float) -> bool:
+    """Whether the two numbers of a report stand to each other as so many bytes a token."""
+    loss, bpb = stage.report.val_loss, stage.report.val_bpb
+    if not loss or not bpb:
+        return False
+    return abs(loss / math.log(2) / bpb / bytes_per_token - 1) <= 5 * BYTE_SLACK
 
 
 def _token_by_token(base: Stage, ground: Ground, truth: NDArray[np.int64]) -> Experiment:

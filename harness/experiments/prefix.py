@@ -19,6 +19,9 @@ from harness.experiments.stages import Stage
 
 ROUNDING = 1e-4
 """Nats. Single-precision kernels differ by some 1e-6 when shapes differ; offenders move by 1e-3 and more."""
+FAINT = 1e-5
+"""Nats: twenty times the last digit of a loss in single precision."""
+MANY = 100
 SEED = 41
 
 
@@ -27,7 +30,8 @@ class Shift:
     """What a change of the tokens at ``changed`` did to the charges made before.
 
     ``compared`` charges were compared; ``moved`` of them moved at all, ``clear`` by more than
-    ``ROUNDING``; ``largest`` in nats; ``example`` is (place, before, after) of the largest.
+    ``ROUNDING``, ``faint`` by more than ``FAINT``; ``largest`` in nats; ``example`` is (place, before,
+    after) of the largest.
     ``reached`` says that a changed token was charged in its changed form; ``series`` is for a picture.
     """
 
@@ -39,11 +43,17 @@ class Shift:
     example: tuple[int, float, float] | None
     reached: bool
     series: dict[str, list[float]] = field(default_factory=dict, compare=False, repr=False)
+    faint: int = 0
 
     @property
     def proves(self) -> bool:
         """Whether this alone shows dependence on the future."""
         return self.reached and self.clear > 0 and (self.clear >= 3 or self.largest > 10 * ROUNDING)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether this shows the consequence of updates before the charges that were seen besides."""
+        return self.proves or (self.reached and self.faint >= MANY)
 
 
 def familiar(ground: Ground) -> Tokens:
@@ -131,6 +141,7 @@ def compare(base: Stage, probe: Stage, old: Tokens, new: Tokens) -> Shift:
         example,
         reached,
         drawn.changed_losses(places, nats[same], after[same]),
+        int((delta > FAINT).sum()),
     )
 
 

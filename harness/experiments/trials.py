@@ -119,7 +119,7 @@ class Volley:
             return Experiment("roundtrip", Holds.HOLDS, told, {"parameters_wiped": count})
         return roundtrip(self.trials, self.trials.session.start(scramble=True))
 
-    def prefix(self, steady: bool) -> Experiment:
+    def prefix(self, steady: bool, rescored: bool = False) -> Experiment:
         """Prefix invariance, with a fork of its own where ``many`` was not clean."""
         ground, length = self.trials.ground, len(self.trials.ground.tokens)
         if any(s.proves for s in self.shifts) or not self.clean:
@@ -134,7 +134,7 @@ class Volley:
                 if shift.proves and not any(s.proves for s in self.shifts[1:]):
                     smaller = _smaller(self.trials, new)
                     self.shifts += [smaller] if smaller is not None else []
-        return judge_prefix(self.trials, self.shifts, steady)
+        return judge_prefix(self.trials, self.shifts, steady, rescored)
 
 
 def repeat(trials: Trials, stream: int) -> Experiment:
@@ -168,14 +168,20 @@ def other_training(trials: Trials, opened: Experiment) -> Experiment:
     return Experiment(opened.name, Holds.VIOLATED, told, data | {"charges_moved": moved})
 
 
-def judge_prefix(trials: Trials, tried: list[prefix.Shift], steady: bool) -> Experiment:
-    """Decide from what the changes did to earlier charges."""
+def judge_prefix(
+    trials: Trials, tried: list[prefix.Shift], steady: bool, rescored: bool = False
+) -> Experiment:
+    """Decide from what the changes did to earlier charges.
+
+    ``rescored``: most positions were seen to be charged after an update on themselves. Then many charges
+    that move together are its consequence, however faint: a model that hardly learned moves little.
+    """
     if not trials.base.explained:
         return Experiment("prefix", Holds.UNDECIDED, f"the score is not explained: {trials.base.how}")
     if not any(s.reached and s.compared for s in tried):
         return Experiment("prefix", Holds.UNDECIDED, "no change of a token reached the scorer")
     data = _prefix_data(tried)
-    proof = max((s for s in tried if s.proves), key=_telling, default=None)
+    proof = max((s for s in tried if s.proves or (rescored and s.confirms)), key=_telling, default=None)
     if proof is not None and steady:
         data |= {"counterexample": _case(proof, trials)} | proof.series
         data |= {"changed_position": proof.changed[0]}
@@ -241,9 +247,10 @@ def _tell(shift: prefix.Shift, trials: Trials) -> str:
     place, before, after = shift.example or (-1, 0.0, 0.0)
     what = "validation token" if len(shift.changed) == 1 else "validation tokens from"
     verb = "changed" if len(shift.changed) == 1 else "on were changed"
+    digits, moved = (4, shift.clear) if shift.proves else (6, shift.faint)
     return (
         f"{what} {shift.changed[0]} {verb}; the loss charged earlier at {place} moved from "
-        f"{before:.4f} to {after:.4f} nats ({shift.clear} of {shift.compared} earlier charges moved)"
+        f"{before:.{digits}f} to {after:.{digits}f} nats ({moved} of {shift.compared} earlier charges moved)"
     )
 
 

@@ -8,14 +8,15 @@ import torch
 import torch.nn.functional as F
 
 from harness.events import Charged, Reported, Stamped, pack_nats, pack_positions
+from harness.experiments import ground as grounds
 from harness.experiments import passive
 from harness.experiments.bench import Ground
 from harness.experiments.stages import final, stages
-from harness.probes import tags, watch
+from harness.probes import positions, tags, watch
 from harness.probes.mode import WatchMode
-from harness.probes.positions import Stream
 from harness.record import Holds
 from harness.trace import Trace
+from harness.world import Stream, WorldSpec, make
 
 VOCAB = 300
 LONG = 40  # the ids below it are taken to be longer than they are
@@ -47,7 +48,7 @@ def bpb_line(nats, counted, label="final"):
 
 def test_bytes_looked_up_for_targets_are_followed_into_their_total(tokens):
     events = []
-    observer = watch.Watch(Stream(tokens), events.append, watch.is_theirs(("/nowhere",)))
+    observer = watch.Watch(positions.Stream(tokens), events.append, watch.is_theirs(("/nowhere",)))
     table = torch.arange(VOCAB, dtype=torch.int16) % 7
     leading = torch.arange(VOCAB) % 3 == 0
     ids = torch.from_numpy(tokens)
@@ -66,7 +67,7 @@ def test_bytes_looked_up_for_targets_are_followed_into_their_total(tokens):
 
 def test_what_is_looked_up_elsewhere_is_no_byte_count(tokens):
     events = []
-    observer = watch.Watch(Stream(tokens), events.append, watch.is_theirs(("/nowhere",)))
+    observer = watch.Watch(positions.Stream(tokens), events.append, watch.is_theirs(("/nowhere",)))
     with WatchMode(observer.observe):
         other = torch.arange(VOCAB)[torch.randint(0, VOCAB, (64,))]
         rows = torch.zeros(VOCAB, 8)[torch.from_numpy(tokens[:64])]
@@ -77,11 +78,11 @@ def test_what_is_looked_up_elsewhere_is_no_byte_count(tokens):
 
 
 def test_places_handed_out_twice_are_not_shared(tokens):
-    observer = watch.Watch(Stream(tokens), lambda event: None, watch.is_theirs(("/nowhere",)))
+    observer = watch.Watch(positions.Stream(tokens), lambda event: None, watch.is_theirs(("/nowhere",)))
     ids = torch.from_numpy(tokens[10:40])
     observer.locate(ids)[:] = -1
     assert observer.locate(ids).tolist() == list(range(10, 40))
-    observer.stream = Stream(tokens[10:])
+    observer.stream = positions.Stream(tokens[10:])
     assert observer.locate(ids).tolist() == list(range(30))
 
 
@@ -138,3 +139,40 @@ def test_a_summary_points_to_the_stages_that_were_reported_before(tokens, truth)
     found = stages(trace_of(*evaluations, *told), ground)
     assert [s.report.line.split()[0] for s in found] == ["first", "second"]
     assert all(s.explained for s in found)
+
+
+def test_two_numbers_of_two_scorers_are_no_wrong_denominator(tokens, truth):
+    """A mixture's bits are printed beside the network's loss; the line before has both of the network."""
+    ground, nats = Ground(tokens, np.arange(4, VOCAB), truth), np.linspace(2, 4, 1199)
+    bpb = float(nats.sum()) / math.log(2) / float(truth[1:].sum())
+    honest = Reported(f"roundtrip val_loss:3.000000 val_bpb:{bpb:.6f}", 3.0, bpb)
+    mixed = Reported(f"final val_loss:3.000000 val_bpb:{bpb * 0.9:.6f}", 3.0, bpb * 0.9)
+    events = [charged("sum", nats), honest, charged("sum", nats), mixed]
+    trace = trace_of(*events)
+    stage = final(trace, ground)
+    assert passive.denominator(stage, ground).result is Holds.VIOLATED
+    assert passive.denominator(stage, ground, stages(trace, ground)).result is Holds.UNDECIDED
+
+
+def test_the_fewest_charges_that_explain_a_score_are_its_record(truth):
+    """Two evaluations with nearly one mean between two reports that state bits alone."""
+    first, second = np.linspace(2, 4, 1199), np.linspace(2, 4.0002, 1199)
+    counts = charged("bytes", truth[1:])
+    lines = [bpb_line(first, truth[1:], "first"), bpb_line(second, truth[1:], "second")]
+    found = stages(
+        trace_of(charged("sum", first), counts, lines[0], charged("sum", second), counts, lines[1])
+    )
+    assert [len(s.places) for s in found] == [1199, 1199]
+    assert found[-1].nats.sum() == pytest.approx(second.sum())
+
+
+@pytest.mark.parametrize(("vocabulary", "first"), [(256, 0), (260, 4)])
+def test_the_ground_of_pure_bytes_is_read_off_their_description(tmp_path, vocabulary, first):
+    name = f"fineweb_{vocabulary}_bpe.model"
+    spec = WorldSpec(vocabulary, "bytes", name, Stream(300, seed=3), Stream(600, seed=2), 1)
+    world = make(spec, root=tmp_path)
+    ground = grounds.of_world(
+        (str(world / "datasets/bytes/fineweb_val_000000.bin"),), world / "tokenizers" / name
+    )
+    assert ground.ordinary.tolist() == list(range(first, first + 256))
+    assert ground.byte_counts.tolist() == [int(t >= first) for t in ground.tokens]

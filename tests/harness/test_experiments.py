@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.events import Charged, Finished, Reported, Stamped, Stepped, pack_nats, pack_positions
+from harness.events import (
+    Charged,
+    Finished,
+    Reported,
+    Snapshot,
+    Stamped,
+    Stepped,
+    pack_nats,
+    pack_positions,
+)
 from harness.experiments import noise, passive, prefix, trials
 from harness.experiments.bench import Ground
 from harness.experiments.evalue import TAU, betting, hashed_kraft, kraft, saving
@@ -261,6 +270,28 @@ def test_rounding_is_told_from_dependence(ground):
     shift = prefix.compare(stage_of(ground, nats), stage_of(ground, shaken), ground.tokens, new)
     assert shift.moved == 400
     assert not shift.proves
+    assert not shift.confirms
+
+
+def test_faint_moves_of_many_count_only_where_updates_before_the_charges_were_seen(ground):
+    new = prefix.single_change(ground, 500)
+    nats = np.random.default_rng(0).uniform(1, 2, 1000)
+    shaken = nats + np.where(np.arange(1000) < 400, 3e-5, 0.0)
+    shift = prefix.compare(stage_of(ground, nats), stage_of(ground, shaken), ground.tokens, new)
+    results = []
+    for rescored in (False, True):
+        trial = trials.Trials(None, ground, stage_of(ground, nats), 0.0)
+        results.append(trials.judge_prefix(trial, [shift], steady=True, rescored=rescored).result)
+    assert results == [Holds.UNDECIDED, Holds.VIOLATED]
+
+
+def test_what_is_charged_after_an_update_on_itself_is_rescored():
+    scored = charge(range(1, 101), np.full(100, 2.0))
+    step = Stepped("AdamW", pack_positions(np.arange(1, 101, dtype=np.int32)))
+    trace = stamped(Snapshot("artifact a is read back"), scored, step, report(2.0))
+    assert passive.rescored(trace, final(trace)) is False
+    later = stamped(Snapshot("artifact a is read back"), step, scored, report(2.0))
+    assert passive.rescored(later, final(later)) is True
 
 
 def test_documents_charged_later_may_move_though_they_lie_before(ground):

@@ -111,6 +111,16 @@ def test_short_dictionaries_and_what_tells_no_size_of_a_model_are_left_alone():
     assert not shrink(discover(layers(text)), {}).constants
 
 
+def test_an_evaluation_takes_its_windows_in_several_batches():
+    text = (
+        "def eval_val_cache(model, stride=64, batch_seqs=32): pass\n"
+        "eval_val_ttt(m, chunk_tokens=32768)\n"
+        "def train(batch_seqs=32): pass"
+    )
+    result = shrink(discover(layers(text)), {})
+    assert result.constants == {"eval_val_cache(batch_seqs)": 8, "eval_val_ttt(chunk_tokens)": 1024}
+
+
 def test_generated_calibration_is_short_even_where_its_length_is_computed():
     text = (
         "x = generate_autoregressive_calib(m, num_seqs=64, seq_len=args.train_seq_len)\n"

@@ -16,6 +16,7 @@ from harness import trace
 from harness.experiments import Instruments
 from harness.record import Experiment
 from harness.world import write_shard
+from harness.world.tokenizers import write_byte_tokenizer
 
 CHILD = Path(__file__).with_name("toy_child.py")
 WORDS = [b"the ", b"cat ", b"sat ", b"on ", b"a ", b"mat ", b"and ", b"then ", b"it ", b"ran\n"]
@@ -52,6 +53,7 @@ def make_place(root: Path, script: Path, tokens: int = 2049) -> ToyPlace:
     data = world / "datasets" / "toy"
     data.mkdir(parents=True)
     (world / "tokenizers").mkdir()
+    write_byte_tokenizer(world / "tokenizers" / "fineweb_pure_byte_260.json")
     write_shard(data / "fineweb_val_000000.bin", words(tokens, 3))
     write_shard(data / "fineweb_train_000000.bin", words(8 * tokens, 2))
     repo = root / "repo"

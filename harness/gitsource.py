@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _MAIN_REFS = (
     "refs/heads/master",
     "HEAD",
 )
+_MOST_COMMITS = 500  # of a pull request that are searched for the one that brought a folder in
 _PULL_REF = re.compile(r"^refs/(?:remotes/[^/]+/)?(?:pull|pr)/(\d+)(?:/head)?$")
 _CHANGES = {
     pygit2.enums.DeltaStatus.ADDED: Change.ADDED,
@@ -170,7 +172,8 @@ def _load(
     changed = tuple(_changed(repo, head, base))
     folders = record_folders(changed)
     old = _contents(base) if base is not None and len(folders) > 1 else frozenset()
-    folder = primary_folder(changed, folders, old)
+    added = _added(repo, head, base, folders) if len(folders) > 1 else {}
+    folder = primary_folder(changed, folders, old, added)
     entries = changed + tuple(_unchanged(repo, head, folder, {e.path for e in changed}))
     entries = tuple(sorted(entries, key=lambda e: e.path))
     reader = GitReader(repo.path, {e.path: e for e in entries})
@@ -215,6 +218,24 @@ def _entry(repo: pygit2.Repository, path: str, oid: str, mode: int, change: Chan
     except KeyError:
         return FileEntry(path, 0, oid, change, mode == _SYMLINK, "the clone does not hold its content")
     return FileEntry(path, size, oid, change, mode == _SYMLINK)
+
+
+def _added(
+    repo: pygit2.Repository, head: pygit2.Commit, base: pygit2.Commit | None, folders: tuple[str, ...]
+) -> dict[str, int]:
+    """For each folder the place of the last commit that brought it in, higher ones being later."""
+    walker = repo.walk(head.id, pygit2.enums.SortMode.TOPOLOGICAL)
+    if base is not None:
+        walker.hide(base.id)
+    found: dict[str, int] = {}
+    for place, commit in enumerate(islice(walker, _MOST_COMMITS)):
+        parents = [p.tree for p in commit.parents]
+        for folder in folders:
+            if folder in commit.tree and not any(folder in tree for tree in parents):
+                found.setdefault(folder, _MOST_COMMITS - place)
+        if len(found) == len(folders):
+            break
+    return found
 
 
 def _contents(commit: pygit2.Commit) -> frozenset[str]:

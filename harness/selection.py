@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from harness.submission import Change, FileEntry
@@ -67,14 +67,19 @@ def _is_record_file(path: str) -> bool:
 
 
 def primary_folder(
-    entries: Iterable[FileEntry], folders: tuple[str, ...], old: Collection[str] = frozenset()
+    entries: Iterable[FileEntry],
+    folders: tuple[str, ...],
+    old: Collection[str] = frozenset(),
+    added: Mapping[str, int] | None = None,
 ) -> str | None:
     """Pick the folder that most looks like the submitted record: new, with manifest, script and logs.
 
     Of several complete ones the newest by the date that a record folder starts with: authors keep
-    adding records to the branch of an earlier pull request. ``old`` holds the ids of contents that
-    main already had: moved and copied records are not new.
+    adding records to the branch of an earlier pull request. Among those of one day the one that came
+    last: ``added`` tells the place of the commit that brought a folder in, higher ones being later.
+    ``old`` holds the ids of contents that main already had: moved and copied records are not new.
     """
+    last = added or {}
     held: dict[str, list[FileEntry]] = defaultdict(list)
     for entry in entries:
         for folder in folders:
@@ -82,12 +87,12 @@ def primary_folder(
                 held[folder].append(entry)
     if not held:
         return None
-    return max(sorted(held), key=lambda f: _folder_score(held[f], f, old))
+    return max(sorted(held), key=lambda f: _folder_score(held[f], f, old, last.get(f, 0)))
 
 
 def _folder_score(
-    entries: list[FileEntry], folder: str, old: Collection[str]
-) -> tuple[bool, str, int, int, int]:
+    entries: list[FileEntry], folder: str, old: Collection[str], added: int
+) -> tuple[bool, str, int, int, int, int]:
     new = [e for e in entries if e.change is not Change.MODIFIED and e.oid not in old]
     names = [e.path.removeprefix(folder + "/") for e in new]
     score = 4 * any(n.endswith(".py") for n in names)
@@ -96,7 +101,8 @@ def _folder_score(
     score += "README.md" in names
     dated = _DATE.match(folder.rpartition("/")[2])
     complete = score >= _COMPLETE
-    return complete, dated[0] if dated and complete else "", score, len(new), sum(e.size for e in new)
+    day = dated[0] if dated and complete else ""
+    return complete, day, added, score, len(new), sum(e.size for e in new)
 
 
 def entry_script(

@@ -173,6 +173,17 @@ def test_a_copy_of_an_old_record_is_not_the_submitted_one(repo, start):
     assert load_pull(repo.path, 7).folder == R
 
 
+def test_of_two_records_of_one_day_the_one_that_came_last_is_primary(repo, start):
+    later = f"{R}_Again"
+    first = {
+        f"{R}/{n}": f"{n} {TRAINS}" for n in ("train_gpt.py", "submission.json", "train.log", "README.md")
+    }
+    earlier = repo.commit(first, start)
+    second = {f"{later}/train_gpt.py": TRAINS, f"{later}/submission.json": "{}"}
+    repo.pull(7, second, repo.commit({f"{R}/README.md": "edited"}, repo.commit(second, earlier)))
+    assert load_pull(repo.path, 7).folder == later
+
+
 @pytest.mark.parametrize(
     ("paths", "folder"),
     [

@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 CLONE ?=
 PRECEDENTS ?=
 OUT ?= out/demo
+SWEEP ?= out/sweep
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test lint types unit docs pictures clean bench-sweep bench-ngram bench-run bench-train
@@ -38,10 +39,10 @@ docs: $(STAMP) ## regenerate the rule pages and build the documentation site in 
 	$(BIN)/python -m reports.rule_pages
 	$(BIN)/python -m reports.site --out out/site
 
-pictures: $(STAMP) ## CLONE=path/to/bare/clone: the pictures of the documentation, from real audits
+pictures: $(STAMP) ## CLONE=path/to/bare/clone [SWEEP=folder of a sweep, made if missing]: the pictures of the documentation, from real audits
 	-$(BIN)/golf-audit check --repo $(CLONE) --commit 7141d2af5 --out out/pictures -q
-	-$(BIN)/golf-audit sweep --repo $(CLONE) --all --no-run --out out/sweep -q
-	$(BIN)/python -m reports.site.shots --report out/pictures/report.html --queue out/sweep/index.html
+	test -e $(SWEEP)/index.html || $(BIN)/golf-audit sweep --repo $(CLONE) --all --no-run --out $(SWEEP) -q || test $$? -ne 2
+	$(BIN)/python -m reports.site.shots --report out/pictures/report.html --queue $(SWEEP)/index.html
 
 bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone ARGS="--heads 40 --jobs 1"
 	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE) $(ARGS)

@@ -113,9 +113,16 @@ CAVEAT = (
 
 def headline(verdict: str, failed: set[str]) -> str:
     """The verdict in one sentence; ``failed`` are the conditions (JSON names) that are violated."""
-    if verdict != "FAIL" or not failed or failed - LIMITS - FORM:
+    if verdict != "FAIL" or not failed:
         return HEADLINE[verdict]
-    return FAIL_OF_LIMITS if failed & LIMITS else FAIL_OF_FORM
+    return (HEADLINE[verdict], FAIL_OF_LIMITS, FAIL_OF_FORM)[gravity(failed)]
+
+
+def gravity(conditions: Collection[str]) -> int:
+    """What the worst of some conditions (JSON names) touches: 0 the score itself, 1 a limit, 2 the form."""
+    if set(conditions) <= FORM:
+        return 2
+    return 1 if set(conditions) <= LIMITS | FORM else 0
 
 
 def examined(kinds: Collection[str]) -> str:

@@ -46,6 +46,7 @@ def _row(row: Row) -> dict[str, Any]:
         "h": (row.head or "")[:12],
         "f": plain((row.folder or "").rsplit("/", 1)[-1]),
         "v": row.verdict,
+        "k": row.gravity,
         "r": [[r.rule, words.condition_short(r.condition), r.verdict] for r in row.counting],
         "m": shorten(plain(row.message), 240),
         "b": row.claimed_bpb,
@@ -67,7 +68,7 @@ def _notes(row: Row) -> list[list[str]]:
         [
             rule,
             shorten(f"{plain(f.layer or f.path).rsplit('/', 1)[-1]}:{f.line}", 60),
-            shorten(plain(f.message), 240),
+            shorten(plain(row.local(f.message)), 240),
         ]
         for rule, f in found
     ]

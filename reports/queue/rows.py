@@ -64,18 +64,27 @@ class Row(msgspec.Struct, frozen=True):
         return tuple(sorted(hits, key=_rule_key))
 
     @property
+    def gravity(self) -> int:
+        """What the rules behind the verdict touch: 0 the score itself, 1 a limit, 2 the form."""
+        return words.gravity({r.condition for r in self.rules if r.verdict == self.verdict})
+
+    @property
     def message(self) -> str:
         """The worst finding, or why there is none."""
         first = next((f for r in self.counting for f in r.findings), None)
-        return first.message if first else self.reason
+        return self.local(first.message) if first else self.reason
+
+    def local(self, text: str) -> str:
+        """The text with paths as they are inside the record folder."""
+        return text.replace(f"{self.folder}/", "") if self.folder else text
 
     @property
     def claimed_bpb(self) -> float | None:
-        """The claimed score, wherever it is stated first."""
+        """The claimed score, wherever it is stated first; zero is what a template says at the start."""
         for source in ("submission.json", "submission_json", "readme", "log"):
             claims = self.claims.get(source)
             value = claims.get("val_bpb") if isinstance(claims, Mapping) else None
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
                 return float(value)
         return None
 

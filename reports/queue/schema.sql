@@ -74,14 +74,19 @@ CREATE TABLE experiments (
 );
 CREATE INDEX experiments_name ON experiments (name, result);
 
--- What a reviewer works through: worst first, then what serves most heads at once.
+-- What a reviewer works through: worst first (what touches the score, then limits, then form), then what
+-- serves most heads at once.
 CREATE VIEW queue AS
 SELECT a.pr, a.verdict, a.message, a.claimed_bpb, a.submitted_on, a.lineage,
        (SELECT count(*) FROM audits b WHERE b.lineage = a.lineage AND a.lineage > 0) AS same_script,
        'https://github.com/openai/parameter-golf/pull/' || a.pr AS url
 FROM audits a
 ORDER BY CASE a.verdict WHEN 'FAIL' THEN 0 WHEN 'ERROR' THEN 1 WHEN 'REVIEW' THEN 2
-         WHEN 'INCONCLUSIVE' THEN 3 ELSE 4 END, same_script DESC, a.pr;
+         WHEN 'INCONCLUSIVE' THEN 3 ELSE 4 END,
+         (SELECT min(CASE WHEN r.condition IN ('SIZE', 'TIME') THEN 1
+                          WHEN r.condition IN ('STATS', 'REPRO', 'FORMAT') THEN 2 ELSE 0 END)
+          FROM rule_verdicts v JOIN rules r USING (rule) WHERE v.audit = a.id AND v.verdict = a.verdict),
+         same_script DESC, a.pr;
 
 -- How often each rule fired, held or could not be decided.
 CREATE VIEW rule_counts AS

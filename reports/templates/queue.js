@@ -13,7 +13,7 @@
 
   const keys = {
     p: (r) => r.p ?? Infinity,
-    v: (r) => order.indexOf(r.v),
+    v: (r) => order.indexOf(r.v) * 3 + r.k,
     r: (r) => (r.r.length ? r.r[0][1] + r.r[0][0] : '\uffff'),
     b: (r) => r.b ?? Infinity,
     d: (r) => r.d || '\uffff',

@@ -118,6 +118,33 @@ def test_documented_queries_run_and_answer(tmp_path):
     assert [len(query(tmp_path, q)) for q in queries] == [1, 1, 0]
 
 
+def test_a_family_counts_heads_and_not_findings(tmp_path):
+    review = sample("review_packed")
+    rules = tuple(replace(r, findings=r.findings * 3) for r in review.rules)
+    twins = [replace(review, pr=n, rules=rules, script=script(SOURCE, "1" * 40)) for n in (20, 21)]
+    sweep(tmp_path, twins)
+    first = re.findall(r"```sql\n(.*?)```", DOCS.read_text(), re.DOTALL)[0]
+    assert query(tmp_path, first) == [(1, 2, 20, "double-counted-space")]
+
+
+def test_what_touches_the_score_stands_before_limits_and_form(tmp_path):
+    fail = sample("fail_run")
+
+    def failing(pr, condition):
+        worst = next(r for r in fail.rules if r.verdict == "FAIL")
+        return replace(fail, pr=pr, rules=(replace(worst, rule=f"rule-{pr}", condition=condition),))
+
+    sweep(tmp_path, [failing(1, "FORMAT"), failing(2, "SIZE"), failing(3, "C3_score_before_update")])
+    assert query(tmp_path, "SELECT pr FROM queue") == [(3,), (2,), (1,)]
+    assert [row["k"] for row in data(tmp_path)] == [2, 1, 0]
+
+
+def test_a_template_that_says_zero_claims_nothing(tmp_path):
+    unset = {"submission.json": {"val_bpb": 0.0}, "log": {"val_bpb": 1.2}}
+    sweep(tmp_path, [replace(sample("pass_read"), claims=unset)])
+    assert query(tmp_path, "SELECT claimed_bpb FROM audits") == [(1.2,)]
+
+
 def test_every_table_and_view_is_documented(tmp_path):
     sweep(tmp_path, heads())
     names = [n for (n,) in query(tmp_path, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]

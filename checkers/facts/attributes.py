@@ -80,6 +80,9 @@ class Attributes(State):
             return Value(bits=base.bits | self.pending | GRAD)
         if name in _SAME:
             return base
+        if name in ("name", "stem") and isinstance(base.const, str):  # of a path
+            last = base.const.rpartition("/")[2]
+            return Value(last.rpartition(".")[0] or last if name == "stem" else last, base.bits)
         return Value(bits=base.bits, refs=(Method(base, name),))
 
     def _attribute_of(self, base: Value, ref: Any, name: str) -> Value:

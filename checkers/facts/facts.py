@@ -15,6 +15,7 @@ from checkers.facts.flow import Flow
 from checkers.facts.machine import Machine, simulate
 from checkers.facts.proof import Printed, printed_lines
 from checkers.facts.settings import Settings, resolve
+from checkers.facts.silence import Silence, claimed_output
 from checkers.facts.source import Module, dotted_name, parse
 from checkers.facts.values import UNKNOWN, Value
 from checkers.finding import Location
@@ -47,11 +48,13 @@ class Facts:
     """Parsed layers, the simulated run over them, and questions about both.
 
     ``modules`` holds every layer, parsed or not; ``machine`` is None when no layer could be parsed.
+    ``output`` is what the claimed run printed, "" where that is not known.
     """
 
     modules: tuple[Module, ...]
     settings: Settings
     machine: Machine | None
+    output: str = ""
 
     @property
     def problems(self) -> dict[str, str]:
@@ -168,7 +171,15 @@ class Facts:
         """A statement that ran; a part of it may still be in the arm of an expression not taken."""
         tests = self._tests_above(statement, module)
         words = "; ".join(tests[:3])
+        if unheard := self._silence.around(statement):
+            why = f"{words or 'it runs by default'}; but the log of the claimed run has no line “{unheard}”"
+            return Reach(Runs.MAYBE, why)
         return Reach(Runs.YES, words or "runs unconditionally from the entry point")
+
+    @cached_property
+    def _silence(self) -> Silence:
+        seen = self.machine.seen if self.machine else set()
+        return Silence(self.output, self.modules, seen, self.module_of, self.callers)
 
     def _tests_above(self, statement: ast.AST, module: Module) -> list[str]:
         assert self.machine is not None
@@ -208,7 +219,12 @@ def collect(submission: Submission, layers: Iterable[Layer], logs: LogBook) -> F
 
     Equal layers under equal settings give the same facts; the last few are remembered.
     """
-    return _collect(tuple(layers), _Frozen(resolve(submission, logs)), printed_lines(logs))
+    return _collect(
+        tuple(layers),
+        _Frozen(resolve(submission, logs)),
+        printed_lines(logs),
+        claimed_output(submission, logs),
+    )
 
 
 class _Frozen:
@@ -227,7 +243,7 @@ class _Frozen:
 
 
 @lru_cache(maxsize=4)
-def _collect(layers: tuple[Layer, ...], frozen: _Frozen, printed: Printed) -> Facts:
+def _collect(layers: tuple[Layer, ...], frozen: _Frozen, printed: Printed, output: str) -> Facts:
     texts: set[str] = set()
     modules = []
     for layer in layers:
@@ -235,4 +251,4 @@ def _collect(layers: tuple[Layer, ...], frozen: _Frozen, printed: Printed) -> Fa
         texts.add(layer.lowered)
     parsed = tuple(m for m in modules if not m.problem)
     machine = simulate(parsed, frozen.settings, printed) if parsed else None
-    return Facts(tuple(modules), frozen.settings, machine)
+    return Facts(tuple(modules), frozen.settings, machine, output)

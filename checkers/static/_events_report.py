@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.facts import Event, Facts
+from checkers.facts import Event, Facts, Runs
 from checkers.finding import Evidence, Finding, Kind, Location, Strength
 from checkers.static._pairs_report import place, way
 
@@ -19,7 +19,8 @@ def event_finding(
     related: tuple[Location, ...] = (),
 ) -> Finding:
     """A finding at an event. What only an undecided setting leads to is suspected, never convicted."""
-    sure = event.sure and facts.complete
+    reach = facts.reaches(event.node)
+    sure = event.sure and facts.complete and reach.runs is Runs.YES
     if strength is Strength.CONVICTS and not sure:
         strength = Strength.SUSPECT
     return Finding(
@@ -30,5 +31,5 @@ def event_finding(
         strength=strength,
         confidence=confidence if sure else min(confidence, 0.5),
         related=(*related, *way(event)),
-        reach=facts.reaches(event.node).why,
+        reach=reach.why,
     )

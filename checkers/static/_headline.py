@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from checkers.facts import Did, Event, Facts
 from checkers.facts.order import Order
@@ -13,6 +14,8 @@ from harness.logs import LogBook, Measure, Score
 _NEAR = 1e-4  # bpb; two printed forms of one number differ by rounding
 _CLAIMED = 2e-3  # bpb; claims are rounded
 _ALONE = re.compile(r"(?<=[=: ])(-?\d+(?:\.\d+)?)(?![\w.])")
+_FLOAT = re.compile(r"\d+\.\d+")
+_ALIKE = 0.85  # likeness of two lines of which one word differs
 _NUMBER = r"-?[\d.]+"
 _SHORTEST = 6  # characters of literal text that a printed line must have to be recognized
 _STANDS = "the claimed number stands on this line of the log"
@@ -22,6 +25,7 @@ _STANDS = "the claimed number stands on this line of the log"
 class Headline:
     """The reports of the headline number, the scores behind them, and how the line was found.
 
+    ``guessed`` is True where no log helped and the line chosen does not even speak of bits per byte.
     ``known`` is False where the logs show the claimed number on a line that no statement here prints.
     ``claimed`` are the reports of the claimed number on whatever line; empty where it stands on none.
     """
@@ -31,6 +35,7 @@ class Headline:
     how: str
     known: bool = True
     claimed: tuple[Event, ...] = ()
+    guessed: bool = False
 
 
 def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
@@ -38,13 +43,19 @@ def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
     reports = [e for e in facts.of(Did.REPORT) if e.bits & VAL and order.scores(e.bits)]
     wanted = _claimed_lines(logs)
     chosen, how = _matching(reports, wanted), _found(logs, wanted)
+    if not chosen and (chosen := _worded_alike(reports, wanted)):
+        how = (
+            "of what the script prints, this is worded most like the line of the log with the claimed number"
+        )
     known = bool(chosen) or not wanted
     claimed = tuple(r for r in reports if _fits(r, wanted)) if chosen and how == _STANDS else ()
+    guessed = False
     if not chosen:
         chosen, how = _last(reports), "it is the last score that the script prints"
+        guessed = not any(map(_names_unit, chosen))
     scores: dict[int, Event] = {s.order: s for r in chosen for s in order.scores(r.bits)}
     counted = _charged([scores[k] for k in sorted(scores)], order)
-    return Headline(tuple(chosen), tuple(counted), how, known, claimed)
+    return Headline(tuple(chosen), tuple(counted), how, known, claimed, guessed)
 
 
 def _charged(scores: list[Event], order: Order) -> list[Event]:
@@ -64,8 +75,14 @@ def _holds_charges(charge: Event, order: Order) -> bool:
 
 
 def _last(reports: list[Event]) -> list[Event]:
-    outside = [e for e in reports if not e.loops]
-    return (outside or reports)[-1:]
+    """The last report outside every loop, of those that speak of bits per byte where any does."""
+    told = [e for e in reports if _names_unit(e)]
+    ways = [[e for e in told if not e.loops], told, [e for e in reports if not e.loops], reports]
+    return next((way[-1:] for way in ways if way), [])
+
+
+def _names_unit(report: Event) -> bool:
+    return any("bpb" in part.lower() for part in report.data["text"] if isinstance(part, str))
 
 
 def _claimed_lines(logs: LogBook) -> list[Score]:
@@ -119,6 +136,20 @@ def _matching(reports: list[Event], wanted: list[Score]) -> list[Event]:
             continue
         best = [report] if literal > longest else [*best, report]
         longest = literal
+    return best
+
+
+def _worded_alike(reports: list[Event], wanted: list[Score]) -> list[Event]:
+    """The reports most like a wanted line: the log of an edited script names its compressor otherwise."""
+    best: list[Event] = []
+    most = _ALIKE
+    for report in reports:
+        literal = "".join(p for p in report.data["text"] if isinstance(p, str))
+        for line in {_FLOAT.sub("", score.place.excerpt) for score in wanted}:
+            alike = SequenceMatcher(None, literal.strip(), line.strip(), autojunk=False).ratio()
+            if alike >= most:
+                best = [report] if alike > most else [*best, report]
+                most = alike
     return best
 
 

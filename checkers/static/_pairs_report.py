@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.facts import Did, Event, Facts
+from checkers.facts import Did, Event, Facts, Runs
 from checkers.facts.place import locate
 from checkers.finding import CheckResult, Evidence, Finding, Kind, Location, Strength, cannot_tell, examined
 from checkers.static._learning import Learning, Offence, Pair, learning
@@ -55,7 +55,10 @@ def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, messag
     related = [place(pair.score, "scored here, for the reported number", 3)]
     if pair.before is not None:
         related.append(place(pair.before, "the same positions were scored here before", 1))
-    sure = pair.learned.sure and pair.score.sure and facts.complete
+    reach = facts.reaches(pair.learned.node)
+    sure = pair.learned.sure and pair.score.sure and facts.complete and reach.runs is Runs.YES
+    if found.headline.guessed:
+        sure = False
     if offence is Offence.RESCORED and not found.headline.known:
         sure = False  # the first score may be the one that was claimed
     return Finding(
@@ -74,7 +77,7 @@ def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, messag
         strength=Strength.CONVICTS if sure else Strength.SUSPECT,
         confidence=0.9 if sure else 0.5,
         related=(*related, *way(pair.learned)),
-        reach=facts.reaches(pair.learned.node).why,
+        reach=reach.why,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.facts import Did, Event
+from checkers.facts import Did, Event, Runs
 from checkers.facts.order import Order
 from checkers.facts.values import VAL
 from checkers.finding import CheckResult, Evidence, Finding, Kind, Strength, examined
@@ -43,12 +43,14 @@ def _of_passes(event: Event, order: Order) -> bool:
 
 
 def _finding(subject: Subject, event: Event, sure: bool) -> Finding:
+    reach = subject.facts.reaches(event.node)
+    sure = sure and event.sure and reach.runs is Runs.YES
     return Finding(
         rule=RULE,
         message=MESSAGE,
         where=place(event, "the smaller one is kept"),
         evidence=Evidence(Kind.STATIC, MESSAGE),
-        strength=Strength.CONVICTS if sure and event.sure else Strength.SUSPECT,
+        strength=Strength.CONVICTS if sure else Strength.SUSPECT,
         confidence=0.8,
-        reach=subject.facts.reaches(event.node).why,
+        reach=reach.why,
     )

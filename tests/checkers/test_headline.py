@@ -36,3 +36,43 @@ def test_a_claim_among_the_runs_of_a_folder_with_older_ones_is_found(monkeypatch
     monkeypatch.setattr(_headline, "_claimed", lambda logs: [0.658])
     runs = [Logged(bpb) for bpb in (0.668, 0.6665, 0.6682, 0.656, 0.6596, 0.6585)]
     assert "the claimed number stands" in _headline._found(None, runs)
+
+
+@dataclass
+class Printed:
+    text: tuple
+
+    @property
+    def data(self):
+        return {"text": self.text}
+
+
+@dataclass
+class Place:
+    excerpt: str
+
+
+@dataclass
+class Line:
+    place: Place
+
+
+def test_a_line_of_an_edited_script_is_found_by_its_wording():
+    own = Printed(("final_int8_zlib_roundtrip_exact val_loss:", None, " val_bpb:", None))
+    other = Printed(("final_sgd_ttt_exact val_loss:", None, " val_bpb:", None))
+    logged = Line(Place("final_int8_zstd_roundtrip_exact val_loss:1.96353693 val_bpb:1.16292025"))
+    assert _headline._worded_alike([own, other], [logged]) == [own]
+    assert _headline._worded_alike([other], [logged]) == []
+
+
+@dataclass
+class Said(Printed):
+    loops: tuple = ()
+
+
+def test_without_logs_the_last_line_that_speaks_of_bits_per_byte_is_taken():
+    score, study, step = Said(("val_bpb:", None)), Said(("verdict: ", None)), Said(("bpb ", None), loops=(1,))
+    assert _headline._last([step, score, study]) == [score]
+    assert _headline._last([step, study]) == [step]
+    assert _headline._last([study]) == [study]
+    assert not _headline._names_unit(study)

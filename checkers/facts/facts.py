@@ -179,7 +179,7 @@ class Facts:
     @cached_property
     def _silence(self) -> Silence:
         seen = self.machine.seen if self.machine else set()
-        return Silence(self.output, self.modules, seen, self.module_of, self.callers)
+        return Silence(self.output, self.modules, seen, self.module_of, self.callees, self.callers)
 
     def _tests_above(self, statement: ast.AST, module: Module) -> list[str]:
         assert self.machine is not None

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 from checkers.facts.source import Module
 from harness.logs import LogBook, Measure
@@ -40,8 +43,20 @@ def claimed_output(submission: Submission, logs: LogBook) -> str:
     return "\n".join(lines[:start] + lines[stop:])
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The longest literal piece of a printed line, and what prints it: functions, or the name of one."""
+
+    text: str
+    way: Hashable
+
+
 class Silence:
-    """Finds the blocks that a log does not have, over the statements that ran in the simulation."""
+    """Finds the blocks that a log does not have, over the statements that ran in the simulation.
+
+    What is written into a log and what only goes to the screen differ: only ways of printing whose lines the
+    log has elsewhere can be missed in it.
+    """
 
     def __init__(
         self,
@@ -49,23 +64,27 @@ class Silence:
         modules: Iterable[Module],
         seen: set[ast.AST],
         module_of: Callable[[ast.AST], Module],
+        callees: Callable[[ast.Call], set[ast.AST]],
         callers: Callable[[ast.AST], set[ast.AST]],
     ) -> None:
         self.output = output
+        self.modules = tuple(modules)
         self.seen = seen
         self.module_of = module_of
+        self.callees = callees
         self.callers = callers
-        self.telling = bool(output) and self._has_most(modules)
 
     def around(self, node: ast.AST) -> str:
         """A text that runs with a node print and the log has not, "" when there is none."""
-        return self._unheard(node, _DEPTH) if self.telling else ""
+        return self._unheard(node, _DEPTH) if self.output and self._ways else ""
 
-    def _has_most(self, modules: Iterable[Module]) -> bool:
-        """Whether the log has at least half of what the script prints: it is no excerpt."""
-        texts = {t for m in modules for n in m.parents if n in self.seen for t in _texts([n], self.seen)}
-        heard = sum(text in self.output for text in texts)
-        return heard >= max(_FEW, len(texts) / 2)
+    @cached_property
+    def _ways(self) -> set[Hashable]:
+        """The ways of printing of which the log has at least half of the lines: of them it is no excerpt."""
+        lines = {x for m in self.modules for n in m.parents if n in self.seen for x in self._lines([n])}
+        heard = Counter(x.way for x in lines if x.text in self.output)
+        every = Counter(x.way for x in lines)
+        return {way for way, count in every.items() if heard[way] >= max(_FEW, count / 2)}
 
     def _unheard(self, node: ast.AST, depth: int) -> str:
         module = self.module_of(node)
@@ -73,11 +92,11 @@ class Silence:
         for outer in module.ancestors(node):
             if isinstance(outer, ast.Module):
                 return ""
-            texts = [t for block in _blocks(outer, below) for t in _texts(block, self.seen)]
-            if any(text in self.output for text in texts):
+            lines = [x for block in _blocks(outer, below) for x in self._lines(block)]
+            if any(x.text in self.output for x in lines):
                 return ""
-            if texts:
-                return texts[0]
+            if missed := [x.text for x in lines if x.way in self._ways]:
+                return missed[0]
             if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 return self._above(outer, depth)
             below = outer
@@ -88,6 +107,24 @@ class Silence:
         calls = self.callers(function) if depth else set()
         found = [self._unheard(call, depth - 1) for call in sorted(calls, key=_position)]
         return found[0] if found and all(found) else ""
+
+    def _lines(self, block: Iterable[ast.AST]) -> Iterator[_Line]:
+        """What the statements of a block surely print."""
+        for statement in block:
+            if isinstance(statement, ast.If) and not statement.orelse and statement.body[0] in self.seen:
+                inner = [self._printed(s) for s in statement.body]
+                if all(inner):  # one rank prints for all
+                    yield from (x for x in inner if x)
+            elif line := self._printed(statement):
+                yield line
+
+    def _printed(self, statement: ast.AST) -> _Line | None:
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if not isinstance(call, ast.Call) or not call.args:
+            return None
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        text = _longest(call.args[0]) if _PRINTS.search(name) else ""
+        return _Line(text, frozenset(self.callees(call)) or name) if text else None
 
 
 def _position(node: ast.AST) -> tuple[int, int]:
@@ -102,24 +139,8 @@ def _blocks(outer: ast.AST, inner: ast.AST) -> Iterator[list[ast.stmt]]:
             yield block
 
 
-def _texts(block: Iterable[ast.AST], seen: set[ast.AST]) -> Iterator[str]:
-    """What the statements of a block surely print, each by its longest literal piece."""
-    for statement in block:
-        if isinstance(statement, ast.If) and not statement.orelse and statement.body[0] in seen:
-            if all(_printed(s) for s in statement.body):  # one rank prints for all
-                yield from filter(None, map(_printed, statement.body))
-        elif text := _printed(statement):
-            yield text
-
-
-def _printed(statement: ast.AST) -> str:
-    call = statement.value if isinstance(statement, ast.Expr) else None
-    if not isinstance(call, ast.Call) or not call.args:
-        return ""
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if not _PRINTS.search(name):
-        return ""
-    told = call.args[0]
+def _longest(told: ast.AST) -> str:
+    """The longest literal line of what is printed, "" where none can be recognized in a log."""
     parts = told.values if isinstance(told, ast.JoinedStr) else [told]
     pieces = [p.value.strip() for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
     lines = [line.strip() for piece in pieces for line in piece.splitlines()]

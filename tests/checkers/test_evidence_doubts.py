@@ -4,6 +4,7 @@ import pytest
 
 from checkers.evidence import (
     evaluation_over_budget,
+    mixed_seed_configurations,
     oversize_artifact,
     training_over_budget,
     wrong_byte_count,
@@ -81,3 +82,13 @@ def test_a_score_of_a_part_of_the_text_is_no_wrong_table():
     assert strengths(wrong_byte_count, **{"train.log": "\n".join([tokens, *part]), **known}) == [
         Strength.CONVICTS
     ]
+
+
+@pytest.mark.parametrize(("steps", "found"), [("0", []), ("20000", [Strength.SUSPECT])])
+def test_a_run_that_only_evaluates_is_no_other_configuration(steps, found):
+    script = "import os\nimport sys\nimport math\nos.environ['WARMUP_STEPS']\n" + "=" * 100
+    one = log("warmup_steps:20 iterations:20000")
+    other = log(f"warmup_steps:0 iterations:{steps}", score=1.112).replace("seed:1", "seed:2")
+    seeds = '{"1": {"val_bpb": 1.11}, "2": {"val_bpb": 1.112}}'
+    files = {"a.log": f"{script}\n{one}", "b.log": other, **documents(1.111, seed_results=seeds)}
+    assert strengths(mixed_seed_configurations, **files) == found

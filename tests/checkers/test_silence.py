@@ -64,6 +64,15 @@ def test_what_the_log_does_not_deny_convicts(tmp_path, text, log, bpb):
     assert [f.strength for f in strengths(tmp_path, text, log, bpb)] == [Strength.CONVICTS]
 
 
+def test_what_goes_to_the_screen_alone_cannot_be_missed_in_a_log(tmp_path):
+    text = (
+        script()
+        .replace('print("', 'log0("')
+        .replace("def report(", "def log0(text):\n    print(text)\n\n\ndef report(")
+    )
+    assert [f.strength for f in strengths(tmp_path, text, [*RUN, FINAL])] == [Strength.CONVICTS]
+
+
 def test_a_function_that_is_called_from_elsewhere_too_convicts(tmp_path):
     call = "    adapt(model, tokens)"
     again = f'    if True:\n        print("once more, with feeling")\n    {call}'

@@ -9,6 +9,7 @@ from reports.excerpt import Line
 from reports.items import Spot
 from reports.shape_v1 import Audit
 
+_OPEN = 3  # rules whose findings a reader sees without unfolding
 LIMIT = 65_000  # GitHub refuses comments over 65,536 characters
 
 
@@ -48,7 +49,14 @@ def comment(audit: Audit) -> str:
 
 def _write(shown: view.View, detail: Detail) -> str:
     template = templating.markdown().get_template("comment.md.j2")
-    return template.render(view=shown, detail=detail, show=_Once())
+    return template.render(view=shown, detail=detail, folded=_folded(shown, detail), show=_Once())
+
+
+def _folded(shown: view.View, detail: Detail) -> int:
+    """How many findings stand open; several of further rules are folded, as the opening list names them."""
+    items = shown.items[: detail.findings]
+    starts = [n for n, item in enumerate(items) if item.first_of_rule]
+    return starts[_OPEN] if len(starts) > _OPEN and len(items) - starts[_OPEN] > 1 else len(items)
 
 
 def _cut(text: str) -> str:

@@ -10,6 +10,11 @@ from reports.shape_v1 import Audit, Evidence, Finding, Place, RuleResult, Ruling
 
 HERE = Path(__file__).parent
 SAMPLES = ("fail_run", "review_packed", "pass_read", "inconclusive")
+HOSTILE = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' ```` \n# @everyone "
+    "[x](javascript:alert(3)) ![y](https://evil.example/y) | \u202e\x1b[31m {{ 7*7 }} {% raw %} ${x} "
+    "]]> &#60;b&#62;"
+)
 
 
 def sample(name: str) -> Audit:

@@ -8,22 +8,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 from msgspec.structs import replace
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
-from report_samples import SAMPLES, assert_golden, sample, with_text
+from report_samples import HOSTILE, SAMPLES, assert_golden, sample, with_text
 
 import reports
-from reports import github_review, markdown, sarif
+from reports import github_review, sarif
 from reports.shape_v1 import Fix
-
-HOSTILE = (
-    "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' ```` \n# @everyone "
-    "[x](javascript:alert(3)) ![y](https://evil.example/y) | \u202e\x1b[31m {{ 7*7 }} {% raw %} ${x} "
-    "]]> &#60;b&#62;"
-)
-MARKDOWN = MarkdownIt("gfm-like", {"html": True, "linkify": False})
-OUR_HTML = {"<details><summary>Every rule</summary>\n", "</details>\n", "</details>"}
 
 
 def rendered(audit, name):
@@ -53,45 +44,6 @@ def test_write_all_uses_the_customary_names(tmp_path):
 def test_an_unknown_format_is_refused():
     with pytest.raises(ValueError, match="choose from"):
         reports.render(sample("pass_read"), "pdf")
-
-
-# --- Markdown ---------------------------------------------------------------------------------
-
-
-def assert_safe_markdown(comment):
-    for token in MARKDOWN.parse(comment):
-        if token.type == "html_block":
-            assert token.content in OUR_HTML, token.content
-        for child in token.children or []:
-            assert child.type not in {"html_inline", "image"}, child.content
-            if child.type == "link_open":
-                assert str(child.attrGet("href")).startswith("https://github.com/openai/parameter-golf")
-            if child.type == "text":
-                assert not re.search(r"@\w", child.content)
-
-
-def test_hostile_text_in_the_comment():
-    assert_safe_markdown(markdown.comment(with_text(HOSTILE)))
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.text(alphabet=st.sampled_from(list("`<>[]()|#@\\\n!*_~-=&;/a1 ")), min_size=1, max_size=50))
-def test_any_text_in_the_comment(text):
-    assert_safe_markdown(markdown.comment(with_text(text)))
-
-
-@pytest.mark.parametrize(("size", "findings"), [(100, 3), (3_000, 40), (20_000, 30), (200_000, 5)])
-def test_comments_fit_github(size, findings):
-    comment = markdown.comment(with_text("word `x` " * (size // 9), findings=findings))
-    assert len(comment) <= markdown.LIMIT
-    assert comment.startswith("## ")
-    assert_safe_markdown(comment)
-
-
-def test_the_comment_posts_no_local_path():
-    audit = replace(sample("fail_run"), command="golf-audit check --repo /home/reviewer/clone --pr 1")
-    assert "/home/reviewer" not in markdown.comment(audit)
-    assert "--repo CLONE" in markdown.comment(audit)
 
 
 # --- HTML -------------------------------------------------------------------------------------
@@ -301,14 +253,6 @@ def test_sarif_is_valid_whatever_the_text(text):
     if not text.strip():
         return
     Sarif.model_validate(json.loads(sarif.render(audit)))
-
-
-def test_an_excerpt_is_shown_once_in_a_comment():
-    audit = sample("fail_run")
-    doubled = replace(audit, rules=tuple(replace(r, findings=r.findings * 2) for r in audit.rules))
-    text = markdown.comment(doubled)
-    assert text.count("1302 | eval_ttt(model, val_tokens)") == 1
-    assert ", the same." in text
 
 
 # --- GitHub review ----------------------------------------------------------------------------

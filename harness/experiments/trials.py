@@ -19,6 +19,10 @@ from harness.trace import Trace
 
 EVERY = 8
 """Kraft: one token in eight is replaced, so that the rest still is text."""
+PROMISING = 3.0
+"""Nats of evidence that are worth another sample of likely tokens: one valid scorer in twenty gets one."""
+MORE = 6
+"""Samples that are drawn again at most."""
 
 
 @dataclass
@@ -271,28 +275,48 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
     ground, stage = volley.trials.ground, volley.many
     size = len(prefix.familiar(ground))
     data: dict[str, Any] = {"alphabet": len(ground.ordinary), "text_alphabet": size, "every": EVERY}
-    evidence = -math.inf
+    found: list[float] = []
     if stage is not None and stage.explained:
         at, nats, _ = stage.first()
         here = np.isin(at, volley.replaced)
         if here.any():
             sums = kraft(nats[here], size)
-            evidence = sums.evidence
+            found.append(sums.evidence)
             data |= drawn.kraft_profile(at[here], nats[here], size)
             data |= {"text_mean": sums.mean, "text_error": sums.error, "text_count": sums.count}
-            data |= {"text_evidence_nats": evidence}
+            data |= {"text_evidence_nats": sums.evidence}
     if volley.proposal is not None:
         told = proposals.judge(volley.proposal, volley.likely)
-        evidence = max(evidence, told.get("evidence_nats", evidence))
+        found += [told["evidence_nats"]] if told else []
         data |= {f"likely_{k}": v for k, v in told.items()}
     if noise is not None and "kraft_mean" in noise.data:
-        evidence = max(evidence, float(noise.data["kraft_evidence_nats"]))
+        found.append(float(noise.data["kraft_evidence_nats"]))
         data |= {f"noise_{k[6:]}": v for k, v in noise.data.items() if k.startswith("kraft_")}
-    if not math.isfinite(evidence):
+    if not found:
         return Experiment(
             "kraft", Holds.UNDECIDED, "the charges of replaced tokens could not be followed", data
         )
-    return _kraft_verdict(evidence, data)
+    if max(found) < TAU and volley.proposal is not None and sum(found) > PROMISING:
+        found.append(_continued(volley, sum(found), data))
+    return _kraft_verdict(max(found), data)
+
+
+def _continued(volley: Volley, together: float, data: dict[str, Any]) -> float:
+    """Draw again while the evidence so far is promising; the evidence of everything together.
+
+    Each sample is drawn independently of those before and its wealth has expectation 1 at most, so the
+    wealths multiply, whenever one stops (a test martingale, Shafer 2021; safe testing, Gruenwald 2024).
+    """
+    trials = volley.trials
+    start = prefix.inside(trials.base, len(trials.ground.tokens) // 4 + 9)
+    for more in range(1, MORE + 1):
+        if not PROMISING < together < TAU or trials.left() < 2 * max(trials.session.seconds.values()):
+            break
+        proposal = proposals.draw(trials.ground, start, proposals.SEED + more)
+        told = proposals.judge(proposal, trials.stage(trials.session.start(proposal.tokens))[1])
+        together += told.get("evidence_nats", 0.0)
+        data |= {"drawn_again": more, "together_nats": together}
+    return together
 
 
 def _kraft_verdict(evidence: float, data: dict[str, Any]) -> Experiment:
@@ -302,6 +326,8 @@ def _kraft_verdict(evidence: float, data: dict[str, Any]) -> Experiment:
         best = measured(data["likely_best_cell_mean"], data["likely_best_cell_error"])
         told += f" ({best} on some contexts)"
     data["evidence_nats"] = evidence
+    if "drawn_again" in data:
+        told += f", and {data['drawn_again']} more samples of likely tokens"
     if evidence >= TAU:
         told += f", where a code has 1: a valid scorer shows this with probability below e^-{evidence:.0f}"
         return Experiment("kraft", Holds.VIOLATED, told, data)

@@ -11,6 +11,8 @@ from harness.experiments import proposals
 from harness.experiments.bench import Ground
 from harness.experiments.evalue import TAU
 from harness.experiments.stages import Stage
+from harness.experiments.trials import MORE, Trials, Volley, kraft_sum
+from harness.record import Holds
 
 A = 200
 
@@ -93,3 +95,54 @@ def test_a_scorer_that_jumps_about_is_not_judged(drawn):
     stage = charged(drawn.tokens, lambda p, v, seen: p)
     turned = Stage(stage.report, 1, stage.places, stage.nats, stage.order[::-1], True, "sum", stage.places)
     assert proposals.judge(drawn, turned) == {}
+
+
+class Session:
+    """Hands out a started probe's tokens as its stream."""
+
+    def __init__(self):
+        self.seconds = {3: 0.1}
+
+    def start(self, tokens):
+        return tokens
+
+    def clock(self):
+        return 0.0
+
+
+class Scored(Trials):
+    """Trials whose probes are charged by ``rule``, each at once."""
+
+    rule = staticmethod(lambda p, v, seen: p)
+
+    def stage(self, stream):
+        return None, charged(stream, self.rule)
+
+
+@pytest.fixture(scope="module")
+def small():
+    tokens = np.random.default_rng(6).integers(4, 4 + A, 1301)
+    tokens[7] = 4 + A - 1
+    return Ground(tokens, np.arange(4, 4 + A), None, np.arange(4 + A) % 3 == 0)
+
+
+def judged(small, rule):
+    trials = Scored(Session(), small, charged(small.tokens, rule), 1e9)
+    trials.rule = rule
+    proposal = proposals.draw(small, 340)
+    volley = Volley(trials, wiped=False, proposal=proposal, likely=charged(proposal.tokens, rule))
+    return kraft_sum(volley, None)
+
+
+def test_promising_evidence_is_followed_up_until_it_decides(small):
+    """A sum of 1.6 is not clear from some hundred and fifty draws; wealth won from fresh ones multiplies."""
+    shown = judged(small, lambda p, v, seen: 1.6 * p)
+    assert 3 < shown.data["likely_evidence_nats"] < TAU
+    assert shown.result is Holds.VIOLATED
+    assert 1 <= shown.data["drawn_again"] <= MORE
+
+
+def test_an_honest_scorer_is_not_drawn_for_again(small):
+    shown = judged(small, lambda p, v, seen: p)
+    assert shown.result is Holds.HOLDS
+    assert "drawn_again" not in shown.data

@@ -18,6 +18,8 @@ _TOKENIZER = re.compile(r"[\w.\-]+\.model\b|fineweb_\w+\.json\b")
 _ROOT = re.compile(r"[\"'](/[\w./\-]*?data|/[\w./\-]+?(?=/(?:datasets|tokenizers)\b))(?:/|[\"'])")
 _RELATIVE = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*/data)(?:/|[\"'])")
 _BELOW = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*?)/(?:datasets|tokenizers)(?:/|[\"'])")
+_SIDECAR = re.compile(r"val_bytes")
+"""Scripts that read the byte counts beside the tokens name them; others would take them for tokens."""
 _SYSTEM = ("/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/lib", "/sbin")
 _SIZES = range(2, 65536)
 BYTE_VOCABULARY = 260
@@ -61,7 +63,7 @@ def find(
     models = _own_models(submission)
     tokenizers = set(_TOKENIZER.findall(text)) | {f"fineweb_{vocabulary}_bpe.model"}
     worlds = tuple(
-        _world(name, vocabulary, sorted(tokenizers), val)
+        _world(name, vocabulary, sorted(tokenizers), val, bool(_SIDECAR.search(sources)))
         for name in sorted(names, key=lambda n: (not n.startswith("fineweb"), len(n), n))[:8]
     )
     roots = tuple(sorted({r for r in _ROOT.findall(text) if _free(r)}))[:6]
@@ -92,7 +94,9 @@ def _size_in(name: str, vocabulary: int) -> int:
     return int(found[1]) if found and int(found[1]) in _SIZES else vocabulary
 
 
-def _world(name: str, vocabulary: int, tokenizers: list[str], val: Stream) -> WorldSpec:
+def _world(
+    name: str, vocabulary: int, tokenizers: list[str], val: Stream, sidecar: bool = False
+) -> WorldSpec:
     size = _size_in(name, vocabulary)
     cased = "case" in name or "caps" in name
     fits = [
@@ -106,7 +110,7 @@ def _world(name: str, vocabulary: int, tokenizers: list[str], val: Stream) -> Wo
         dataset=name,
         tokenizer=next((t for t in fits if t != usual), usual),
         val=val,
-        sidecar=cased,
+        sidecar=cased and sidecar,
         lower=cased,
     )
 

@@ -64,3 +64,11 @@ def test_a_vocabulary_with_a_slot_that_the_tokenizer_lacks_has_a_second_choice(t
     knobs = shrink.discover(sources)
     second = needs.find(entry, sources, knobs, {}, Stream(tokens=300, seed=3), choice=1)
     assert (first.vocabulary, first.choices, second.vocabulary) == (513, 2, 512)
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_byte_counts_lie_beside_the_tokens_only_for_scripts_that_name_them(tmp_path, names):
+    """Their name would match a pattern for the tokens."""
+    reads = 'sidecar = "fineweb_val_bytes_*.bin"' if names else ""
+    _, wanted = found(tmp_path, "data", 'data = "datasets/fineweb10B_sp512_caseops_v1"', reads)
+    assert {w.dataset: w.sidecar for w in wanted.worlds}["fineweb10B_sp512_caseops_v1"] is names

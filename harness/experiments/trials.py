@@ -304,17 +304,21 @@ def kraft_sum(volley: Volley, noise: Experiment | None) -> Experiment:
 def _continued(volley: Volley, together: float, data: dict[str, Any]) -> float:
     """Draw again while the evidence so far is promising; the evidence of everything together.
 
-    Each sample is drawn independently of those before and its wealth has expectation 1 at most, so the
-    wealths multiply, whenever one stops (a test martingale, Shafer 2021; safe testing, Gruenwald 2024).
+    Each sample is drawn independently of those before, and given them its wealth has expectation 1 at
+    most, so the wealths multiply, whenever one stops (a test martingale, Shafer 2021; safe testing,
+    Gruenwald 2024). A sample whose charges cannot be followed ends it: to pass over some would be to choose.
     """
     trials = volley.trials
     start = prefix.inside(trials.base, len(trials.ground.tokens) // 4 + 9)
+    slowest = max(trials.session.seconds.values(), default=0.0)
     for more in range(1, MORE + 1):
-        if not PROMISING < together < TAU or trials.left() < 2 * max(trials.session.seconds.values()):
+        if not PROMISING < together < TAU or trials.left() < 2 * slowest:
             break
         proposal = proposals.draw(trials.ground, start, proposals.SEED + more)
         told = proposals.judge(proposal, trials.stage(trials.session.start(proposal.tokens))[1])
-        together += told.get("evidence_nats", 0.0)
+        if not told:
+            break
+        together += told["evidence_nats"]
         data |= {"drawn_again": more, "together_nats": together}
     return together
 

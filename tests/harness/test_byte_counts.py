@@ -17,6 +17,8 @@ from harness.probes.mode import WatchMode
 from harness.record import Holds
 from harness.trace import Trace
 from harness.world import Stream, WorldSpec, make
+from harness.world.shards import write_shard
+from harness.world.tokenizers import write_byte_tokenizer
 
 VOCAB = 300
 LONG = 40  # the ids below it are taken to be longer than they are
@@ -176,3 +178,14 @@ def test_the_ground_of_pure_bytes_is_read_off_their_description(tmp_path, vocabu
     )
     assert ground.ordinary.tolist() == list(range(first, first + 256))
     assert ground.byte_counts.tolist() == [int(t >= first) for t in ground.tokens]
+
+
+def test_a_byte_tokenizer_counts_one_byte_a_token_and_none_for_its_specials(tmp_path):
+    """It has no sentencepiece model, only a description beside the shards."""
+    shards, described = tmp_path / "fineweb_val_000000.bin", tmp_path / "fineweb_pure_byte_260.json"
+    write_shard(shards, [1, 4, 259, 100, 1])
+    write_byte_tokenizer(described, 260)
+    ground = grounds.of_world((str(shards),), described)
+    assert (ground.ordinary.min(), ground.ordinary.max(), len(ground.ordinary)) == (4, 259, 256)
+    assert ground.byte_counts.tolist() == [0, 1, 1, 1, 0]
+    assert ground.word_starts is None

@@ -12,7 +12,7 @@ from harness.experiments.bench import Ground
 from harness.experiments.evalue import TAU
 from harness.experiments.stages import Stage
 from harness.experiments.trials import MORE, Trials, Volley, kraft_sum
-from harness.record import Holds
+from harness.record import Experiment, Holds
 
 A = 200
 
@@ -126,12 +126,17 @@ def small():
     return Ground(tokens, np.arange(4, 4 + A), None, np.arange(4 + A) % 3 == 0)
 
 
-def judged(small, rule):
+def judged(small, rule, noise=None):
     trials = Scored(Session(), small, charged(small.tokens, rule), 1e9)
     trials.rule = rule
     proposal = proposals.draw(small, 340)
     volley = Volley(trials, wiped=False, proposal=proposal, likely=charged(proposal.tokens, rule))
-    return kraft_sum(volley, None)
+    return kraft_sum(volley, noise)
+
+
+LUCKY = Experiment(
+    "noise", Holds.HOLDS, "", {"kraft_mean": 1.1, "kraft_error": 0.1, "kraft_evidence_nats": 15.0}
+)
 
 
 def test_promising_evidence_is_followed_up_until_it_decides(small):
@@ -146,3 +151,19 @@ def test_an_honest_scorer_is_not_drawn_for_again(small):
     shown = judged(small, lambda p, v, seen: p)
     assert shown.result is Holds.HOLDS
     assert "drawn_again" not in shown.data
+
+
+def test_luck_of_an_honest_scorer_does_not_grow(small):
+    """Fresh draws from a scorer that sums to one win nothing on average, however the first ones fell."""
+    shown = judged(small, lambda p, v, seen: p, LUCKY)
+    assert shown.data["drawn_again"] >= 1
+    assert shown.data["together_nats"] < 20
+    assert shown.result is Holds.HOLDS
+
+
+def test_a_sample_whose_charges_cannot_be_followed_ends_the_drawing(small, monkeypatch):
+    """To pass over some samples and go on would be to choose among them."""
+    monkeypatch.setattr(Scored, "stage", lambda self, stream: (None, None))
+    shown = judged(small, lambda p, v, seen: 1.6 * p)
+    assert "drawn_again" not in shown.data
+    assert shown.result is Holds.HOLDS

@@ -15,7 +15,7 @@ from reference_model.codec import Scorer, compress_tokens, decompress_tokens
 from reference_model.config import Config, config_from_env
 from reference_model.corpus import write_default_dataset
 from reference_model.data import validation_stream
-from reference_model.export import Description, export_record
+from reference_model.export import Description, export_record, quick
 from reference_model.model import GPT
 from reference_model.pipeline import count_bytes, evaluate_artifact, quantize_model, run
 from reference_model.ranks import Ranks, join_ranks, leave_ranks
@@ -85,8 +85,14 @@ def command_eval(config: Config, options: argparse.Namespace) -> None:
 def command_export(config: Config, options: argparse.Namespace) -> None:
     """Write a record folder; its three logs come from running its own script."""
     about = Description(options.name, options.blurb)
-    for result in export_record(config, about, Path(options.folder), EXPORT_SEEDS):
+    chosen = quick(config) if options.quick else config
+    for result in export_record(chosen, about, Path(options.folder), EXPORT_SEEDS, print_now):
         print(f"seed {result.seed}: val_bpb {result.val_bpb:.8f}, {result.bytes_total} bytes")
+
+
+def print_now(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(line, flush=True)
 
 
 def encode_sample(config: Config, coded: str, text: str, count: int) -> float:
@@ -150,6 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
         if name == "export":
             sub.add_argument("folder")
+            sub.add_argument("--quick", action="store_true", help="fewer steps: a minute or two, a worse score")
             sub.add_argument("--name", default="Reference stack")
             sub.add_argument("--blurb", default="The reference stack of parameter-golf-audit.")
         if name in ("encode", "decode"):

@@ -12,7 +12,9 @@ strength a_t may depend on p_0's entropy, never on the target.
 
 Both counts are ranks: the number of earlier occurrences of one k-gram. Ranks of all positions come
 from a refinement of groups of equal k-grams, one stable radix sort per length, in which k-grams that
-occur once drop out. Nothing is hashed, so nothing collides, and each rank looks only to the left.
+occur once drop out. Groups are refined in blocks that fit the processor's cache, so that the time for
+each repeated k-gram does not grow with the text. Nothing is hashed, so nothing collides, and each rank
+looks only to the left.
 """
 
 from __future__ import annotations
@@ -25,32 +27,66 @@ import numpy.typing as npt
 TokenArray = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
 Ranks32 = npt.NDArray[np.uint32]
+Ints32 = npt.NDArray[np.int32]
+
+BLOCK = 1 << 18  # places refined together: their arrays fill a few megabytes
+STRETCH = 1 << 16  # positions mixed together, likewise
 
 
 def occurrence_ranks(tokens: TokenArray, longest: int) -> Iterator[Ranks32]:
     """Yield for k = 1 .. ``longest`` an array of len(tokens) + 1 ranks.
 
     Entry t of the k-th array is the number of t' < t with tokens[t'-k:t'] == tokens[t-k:t] (0 where
-    t < k). Token ids must be below 65,536. Time per k is linear in the positions still repeated.
+    t < k). Token ids must be below 65,536. Time per k is linear in the positions whose k-gram repeats,
+    of which there are at most as many as tokens.
     """
     small = tokens.astype(np.uint16)
     places = np.arange(1, len(tokens) + 1, dtype=np.int32)
-    groups = np.zeros(len(tokens), dtype=np.int32)
+    groups, ranks = np.zeros_like(places), np.zeros_like(places)
+    repeated = len(places)
     for length in range(1, longest + 1):
-        places, groups, ranks = refine_groups(small, places, groups, length)
+        repeated = refine_groups(small, places[:repeated], groups[:repeated], ranks, length)
         dense = np.zeros(len(tokens) + 1, dtype=np.uint32)
-        dense[places] = ranks
+        dense[places[:repeated]] = ranks[:repeated]
         yield dense
 
 
 def refine_groups(
-    tokens: npt.NDArray[np.uint16], places: npt.NDArray[np.int32], groups: npt.NDArray[np.int32], length: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    tokens: npt.NDArray[np.uint16], places: Ints32, groups: Ints32, ranks: Ints32, length: int
+) -> int:
     """Split groups of equal (length - 1)-grams by the token one further back; drop groups of one.
 
-    ``places`` lists ends of k-grams, ascending within each group. Returns the same three things for
-    k = length: places, group ids and the rank of each place in its group.
+    ``places`` lists ends of k-grams, ascending within each group; groups are numbered in their order.
+    The same two things for k = length, and the rank of each place in its group, are written to the
+    fronts of the three arrays; returns how many there are.
     """
+    kept = first_group = 0
+    for start, stop in blocks_of_groups(groups):
+        block = refine_block(tokens, places[start:stop], groups[start:stop], length)
+        end = kept + len(block[0])
+        places[kept:end], groups[kept:end], ranks[kept:end] = block
+        groups[kept:end] += np.int32(first_group)
+        first_group, kept = first_group + stop - start, end
+    return kept
+
+
+def blocks_of_groups(groups: Ints32) -> Iterator[tuple[int, int]]:
+    """Cut ascending group ids into stretches of about ``BLOCK`` that leave every group whole.
+
+    Looks at nothing left of the last stretch, so that the caller may write there.
+    """
+    start = 0
+    while start < len(groups):
+        rest = groups[start:]
+        stop = start + int(np.searchsorted(rest, rest[min(BLOCK, len(rest)) - 1], side="right"))
+        yield start, stop
+        start = stop
+
+
+def refine_block(
+    tokens: npt.NDArray[np.uint16], places: Ints32, groups: Ints32, length: int
+) -> tuple[Ints32, Ints32, Ints32]:
+    """Return places, groups and ranks of one block, refined; its groups are numbered from 0, with gaps."""
     inside = places >= length
     if not inside.all():
         places, groups = places[inside], groups[inside]
@@ -114,7 +150,22 @@ def apply_order(
     prior: Probabilities,
     skip: npt.NDArray[np.bool_] | None,
 ) -> None:
-    """Apply one step of the recurrence in place where the context was seen before."""
+    """Apply one step of the recurrence in place where the context was seen before, stretch by stretch."""
+    for start in range(0, len(mixed), STRETCH):
+        part = slice(start, start + STRETCH)
+        apply_to_stretch(
+            mixed[part], context[part], pair[part], prior[part], None if skip is None else skip[part]
+        )
+
+
+def apply_to_stretch(
+    mixed: Probabilities,
+    context: Ranks32,
+    pair: Ranks32,
+    prior: Probabilities,
+    skip: npt.NDArray[np.bool_] | None,
+) -> None:
+    """Apply one step to positions whose arrays fit the cache together."""
     seen = context > 0 if skip is None else (context > 0) & ~skip
     rows = np.flatnonzero(seen)
     weight = prior[rows]

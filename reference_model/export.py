@@ -12,6 +12,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,10 @@ FINAL_LINE = re.compile(r"^final_\w+_roundtrip_exact val_loss:(\S+) val_bpb:(\S+
 SIZE_LINE = re.compile(r"^Total submission size \S+: (\d+) bytes$", re.M)
 MODEL_LINE = re.compile(r"^Serialized model \S+: (\d+) bytes$", re.M)
 BYTES_LINE = re.compile(r"^bytes_by_table:(\d+) bytes_by_decoding:(\d+)$", re.M)
+QUICK_STEPS = 200
+LINES_OF_A_FAILURE = 40
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,20 @@ def write_helper(folder: Path) -> None:
     (folder / HELPER_FILE).write_text("print('a helper that nobody counted')\n", encoding="utf-8")
 
 
-def run_seed(script: Path, config: Config, seed: int) -> SeedRun:
-    """Run the script in an empty folder with one seed; raises RuntimeError if it does not finish."""
+def quick(config: Config) -> Config:
+    """Return a configuration that trains and scores in a fraction of the time, and a worse model.
+
+    The script that is exported has these numbers as its defaults: what the logs show is what it does.
+    """
+    steps = min(config.iterations, QUICK_STEPS)
+    return dataclasses.replace(config, iterations=steps, eval_stride=config.train_seq_len)
+
+
+def run_seed(script: Path, config: Config, seed: int, progress: Progress) -> SeedRun:
+    """Run the script in an empty folder with one seed, telling ``progress`` each line it prints.
+
+    Raises RuntimeError if it does not finish.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for path in script.parent.glob("*.py"):
             shutil.copy(path, folder)
@@ -65,13 +83,24 @@ def run_seed(script: Path, config: Config, seed: int) -> SeedRun:
             "DATA_PATH": str(Path(config.data_path).resolve()),
             "TOKENIZER_PATH": str(Path(config.tokenizer_path).resolve()),
         }
-        done = subprocess.run(
-            [sys.executable, "train_gpt.py"], cwd=folder, env=env, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"seed {seed} failed:\n{done.stderr[-2000:]}")
+        run_script(Path(folder), env, lambda line: progress(f"seed {seed}: {line}"))
         log = (Path(folder) / "logs" / f"seed{seed}.txt").read_text(encoding="utf-8")
     return read_log(seed, without_places(log, config))
+
+
+def run_script(folder: Path, env: dict[str, str], progress: Progress) -> None:
+    """Run ``train_gpt.py`` in ``folder``; raises RuntimeError with its last lines if it fails."""
+    last: deque[str] = deque(maxlen=LINES_OF_A_FAILURE)
+    command = [sys.executable, "train_gpt.py"]
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            last.append(line.rstrip())
+            progress(last[-1])
+    if process.returncode:
+        raise RuntimeError("\n".join(["train_gpt.py failed:", *last]))
 
 
 def without_places(log: str, config: Config) -> str:
@@ -142,7 +171,7 @@ def readme(about: Description, config: Config, runs: list[SeedRun]) -> str:
 
 Data: the default corpus of the reference stack (pydoc's topics and the standard library's
 docstrings), in the challenge's shard format, not FineWeb: the numbers do not compare with the
-leaderboard. Score `{config.score}`, quantization `{config.quantization}`, compressor `{config.compressor}`.
+leaderboard. {config.iterations} steps of {config.train_batch_tokens:,} tokens; score `{config.score}`, quantization `{config.quantization}`, compressor `{config.compressor}`.
 Every validation token but the first is scored exactly once, with weights loaded from the artifact.
 
 ## Run
@@ -154,14 +183,16 @@ TOKENIZER_PATH=./data/tokenizers/{Path(config.tokenizer_path).name} python train
 """
 
 
-def export_record(config: Config, about: Description, folder: Path, seeds: tuple[int, ...]) -> list[SeedRun]:
+def export_record(
+    config: Config, about: Description, folder: Path, seeds: tuple[int, ...], progress: Progress
+) -> list[SeedRun]:
     """Write a record folder whose logs come from running the very script it contains, once per seed."""
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "train_gpt.py"
     script.write_text(export_script(config, about.name), encoding="utf-8")
     if config.counted_code != "all":
         write_helper(folder)
-    runs = [run_seed(script, config, seed) for seed in seeds]
+    runs = [run_seed(script, config, seed, progress) for seed in seeds]
     if config.byte_table == "canonical" and config.byte_units == "canonical":
         require_equal_byte_counts(runs)
     for run in runs:

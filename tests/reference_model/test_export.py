@@ -114,7 +114,9 @@ def test_script_and_package_get_the_same_score(small, tmp_path):
 def test_exported_record_claims_what_its_logs_say(small, tmp_path):
     config: Config = dataclasses.replace(small, iterations=4, eval_stride=64)
     folder = tmp_path / "record"
-    runs = export_record(config, Description("name", "blurb"), folder, (1, 2))
+    told: list[str] = []
+    runs = export_record(config, Description("name", "blurb"), folder, (1, 2), told.append)
+    assert any(line.startswith("seed 2: step:4/4 ") for line in told)
     claimed = json.loads((folder / "submission.json").read_text())
     assert claimed["val_bpb"] == pytest.approx(sum(r.val_bpb for r in runs) / 2, abs=1e-7)
     assert claimed["bytes_total"] == max(r.bytes_total for r in runs)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference_model import exact_ngram
 from reference_model.dense_ngram import DenseNgram
 from reference_model.exact_ngram import mix_exact, occurrence_ranks
 from reference_model.hashed_ngram import HashedNgram, mix_hashed
@@ -25,6 +28,17 @@ def test_ranks_count_earlier_occurrences(tokens, longest):
     for k, ranks in enumerate(occurrence_ranks(tokens, longest), start=1):
         expected = [naive_rank(tokens, t, k) if t >= k else 0 for t in range(len(tokens) + 1)]
         assert ranks.tolist() == expected
+
+
+@given(streams, st.integers(1, 6), st.integers(1, 9), st.integers(1, 9))
+@settings(deadline=None)
+def test_blocks_and_stretches_change_nothing(tokens, longest, block, stretch):
+    base = np.full(len(tokens) - 1, 0.2)
+    whole = [ranks.tolist() for ranks in occurrence_ranks(tokens, longest)]
+    mixed = mix_exact(tokens, base, longest, 2.0)
+    with mock.patch.multiple(exact_ngram, BLOCK=block, STRETCH=stretch):
+        assert [ranks.tolist() for ranks in occurrence_ranks(tokens, longest)] == whole
+        assert mix_exact(tokens, base, longest, 2.0).tolist() == mixed.tolist()
 
 
 @given(streams, st.integers(1, 22), st.floats(0.1, 20), st.booleans(), st.integers(0, 3))

@@ -51,10 +51,11 @@ bench-run: $(STAMP) ## CLONE=path/to/bare/clone PRECEDENTS=path/to/precedents.js
 	$(BIN)/python tests/benchmarks/bench_run.py --repo $(CLONE) $(if $(PRECEDENTS),--precedents $(PRECEDENTS))
 
 bench-ngram: $(STAMP)
-	$(BIN)/python tests/benchmarks/bench_ngram.py
+	$(BIN)/python tests/benchmarks/bench_ngram.py $(ARGS)
 
-bench-train: $(STAMP)
-	$(BIN)/python tests/benchmarks/bench_train.py
+bench-train: OMP_NUM_THREADS = 2
+bench-train: $(STAMP) ## ARGS="--baseline CLONE" to compare with the challenge's own script, which takes longer
+	$(BIN)/python tests/benchmarks/bench_train.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build out *.egg-info

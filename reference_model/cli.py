@@ -156,7 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
         if name == "export":
             sub.add_argument("folder")
-            sub.add_argument("--quick", action="store_true", help="fewer steps: a minute or two, a worse score")
+            sub.add_argument("--quick", action="store_true", help="few steps: sooner, and a worse score")
             sub.add_argument("--name", default="Reference stack")
             sub.add_argument("--blurb", default="The reference stack of parameter-golf-audit.")
         if name in ("encode", "decode"):

@@ -24,20 +24,20 @@ class Config:
     run_id: str = "reference"
     seed: int = 1337
     # Length of the run
-    iterations: int = 1500
+    iterations: int = 3000
     warmdown_frac: float = 0.6
     warmup_steps: int = 2
-    train_batch_tokens: int = 2048
+    train_batch_tokens: int = 1024
     train_seq_len: int = 128
     max_wallclock_seconds: float = 170.0
-    train_log_every: int = 50
+    train_log_every: int = 100
     # Shape of the model
     vocab_size: int = 1024
-    num_layers: int = 3
+    num_layers: int = 2
     model_dim: int = 128
     num_heads: int = 4
     num_kv_heads: int = 2
-    mlp_mult: float = 3.0
+    mlp_mult: float = 4.0
     rope_dims: int = 8
     rope_base: float = 10000.0
     qk_gain_init: float = 2.0

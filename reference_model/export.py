@@ -171,7 +171,8 @@ def readme(about: Description, config: Config, runs: list[SeedRun]) -> str:
 
 Data: the default corpus of the reference stack (pydoc's topics and the standard library's
 docstrings), in the challenge's shard format, not FineWeb: the numbers do not compare with the
-leaderboard. {config.iterations} steps of {config.train_batch_tokens:,} tokens; score `{config.score}`, quantization `{config.quantization}`, compressor `{config.compressor}`.
+leaderboard. {config.iterations} steps of {config.train_batch_tokens:,} tokens.
+Score `{config.score}`, quantization `{config.quantization}`, compressor `{config.compressor}`.
 Every validation token but the first is scored exactly once, with weights loaded from the artifact.
 
 ## Run

@@ -1,4 +1,4 @@
-"""Fold the switches of a configuration into constants and drop the branches not taken."""
+"""Fold the switches of a configuration into constants; drop branches and entries of tables not taken."""
 
 from __future__ import annotations
 
@@ -50,6 +50,14 @@ class Folder(ast.NodeTransformer):
         if value is UNKNOWN:
             return node
         return node.body if value else node.orelse
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        """Take the entry of a literal table that a decided key names."""
+        self.generic_visit(node)
+        if not isinstance(node.value, ast.Dict) or not isinstance(node.slice, ast.Constant):
+            return node
+        keys = [key.value if isinstance(key, ast.Constant) else UNKNOWN for key in node.value.keys]
+        return node.value.values[keys.index(node.slice.value)] if UNKNOWN not in keys else node
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         """Shorten ``and`` and ``or`` by their decided parts."""

@@ -15,6 +15,7 @@ from reference_model.exact_ngram import Probabilities, mix_exact
 from reference_model.model import GPT
 from reference_model.ngram_logistic import LogisticNgram, apply_apm
 from reference_model.ranks import Ranks, sum_over_ranks
+from reference_model.ttt import learn_chunk, windows_by_chunk
 
 SKIP_ENTROPY = 0.05  # nats: below this the network is left alone
 
@@ -39,25 +40,62 @@ def measure(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def neural_view(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> NeuralView:
-    """Measure every scored position once with a sliding window; ranks share the windows."""
-    model.eval()
-    windows = list(sliding_windows(len(stream) - 1, config.train_seq_len, config.eval_stride))
-    measured = torch.zeros(4, len(stream) - 1, dtype=torch.float64, device=stream.device)
-    for batch in batches_of(windows[ranks.rank :: ranks.world_size], config.eval_batch_sequences):
+def measure_windows(model: GPT, stream: Tensor, windows: list[Window], size: int, measured: Tensor) -> None:
+    """Write what :func:`measure` says of the windows' scored positions into ``measured`` (4, positions)."""
+    for batch in batches_of(windows, size):
         inputs, targets = window_tensors(stream, batch)
         values = measure(model(inputs), targets)
         for row, window in enumerate(batch):
             measured[:, window.stop - window.scored : window.stop] = values[:, row, -window.scored :]
-    rows = sum_over_ranks(measured, ranks).cpu().numpy()
+
+
+def nothing_measured(stream: Tensor) -> Tensor:
+    """Return room for four numbers about every token of the stream but the first."""
+    return torch.zeros(4, len(stream) - 1, dtype=torch.float64, device=stream.device)
+
+
+def view_of(measured: Tensor) -> NeuralView:
+    """Give the four rows of measurements their names."""
+    rows = measured.cpu().numpy()
     return NeuralView(np.exp(rows[0]), rows[1], rows[2], rows[3] > 0.5)
+
+
+def neural_view(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> NeuralView:
+    """Measure every scored position once with a sliding window; ranks share the windows."""
+    model.eval()
+    windows = list(sliding_windows(len(stream) - 1, config.train_seq_len, config.eval_stride))
+    measured = nothing_measured(stream)
+    mine = windows[ranks.rank :: ranks.world_size]
+    measure_windows(model, stream, mine, config.eval_batch_sequences, measured)
+    return view_of(sum_over_ranks(measured, ranks))
+
+
+def learning_view(model: GPT, stream: Tensor, config: Config) -> NeuralView:
+    """Measure chunk by chunk, and train all weights on each chunk only after it was measured."""
+    model.eval()
+    measured = nothing_measured(stream)
+    chunks = list(windows_by_chunk(len(stream) - 1, config))
+    for index, chunk in enumerate(chunks):
+        measure_windows(model, stream, chunk, config.eval_batch_sequences, measured)
+        if index + 1 < len(chunks):
+            learn_chunk(model, stream, chunk, config)
+    return view_of(measured)
 
 
 def score_ngram(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
     """Mix the network with exact counts of tokens already scored; linear or logistic."""
     if config.ngram_mixing == "logistic":
         return score_ngram_logistic(model, stream, config)
-    view = neural_view(model, stream, config, ranks)
+    return mix_with_counts(neural_view(model, stream, config, ranks), stream, config)
+
+
+def score_ttt_ngram(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
+    """Mix exact counts into a network that goes on learning; every rank scores everything."""
+    return mix_with_counts(learning_view(model, stream, config), stream, config)
+
+
+def mix_with_counts(view: NeuralView, stream: Tensor, config: Config) -> Losses:
+    """Return the losses of the linear mixture of a network's view and exact counts."""
     base, skip, entropy = view.target, None, None
     if config.ngram_weight in ("entropy", "entropy-skip-apm"):
         entropy = view.entropy

@@ -1,8 +1,9 @@
 """The switchboard: every step of the pipeline that a configuration can replace, and by what.
 
-What is legal comes last in each function, after the offences that may take its place. A bundled
-script contains only the branch its configuration takes, so an honest script carries no trace of the
-offences, and an offending one calls its offence directly.
+Where one of several functions is called, a table names them; where something is added or left out,
+what is legal comes last, after the offences that may take its place. A bundled script contains only
+what its configuration takes, so an honest script carries no trace of the offences, and an offending
+one calls its offence directly.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from reference_model.data import training_stream, validation_stream
 from reference_model.evaluate import Losses, score_plain, score_sliding, stream_bytes
 from reference_model.gptq import sample_sequences
 from reference_model.model import GPT
-from reference_model.ngram_eval import score_ngram
+from reference_model.ngram_eval import score_ngram, score_ttt_ngram
 from reference_model.offences.adaptation import (
     score_best_of_epochs,
     score_cascade,
@@ -153,13 +154,12 @@ def before_evaluation(config: Config) -> None:
 
 def byte_table(tokenizer: spm.SentencePieceProcessor, config: Config) -> ByteTable:
     """Return how many bytes each token stands for."""
-    if config.byte_table == "space-in-table":
-        return space_in_table(tokenizer, config.vocab_size)
-    if config.byte_table == "fallback-as-three":
-        return fallback_as_three(tokenizer, config.vocab_size)
-    if config.byte_table == "space-by-fallback":
-        return space_by_fallback(tokenizer, config.vocab_size)
-    return canonical_byte_table(tokenizer, config.vocab_size)
+    return {
+        "canonical": canonical_byte_table,
+        "space-in-table": space_in_table,
+        "fallback-as-three": fallback_as_three,
+        "space-by-fallback": space_by_fallback,
+    }[config.byte_table](tokenizer, config.vocab_size)
 
 
 def charged_bytes(tokenizer: spm.SentencePieceProcessor, stream: Stream, config: Config) -> int:
@@ -180,55 +180,27 @@ def score_validation(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -
 
 
 def score_as_configured(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
-    """Call the scorer that the configuration names."""
-    if config.score == "sliding":
-        return score_sliding(model, stream, config, ranks)
-    if config.score == "plain":
-        return score_plain(model, stream, config, ranks)
-    if config.score == "ttt":
-        return score_ttt(model, stream, config, ranks)
-    if config.score == "ttt-lora":
-        return score_ttt_lora(model, stream, config, ranks)
-    if config.score == "ttt-phased":
-        return score_ttt_phased(model, stream, config, ranks)
-    if config.score == "ngram":
-        return score_ngram(model, stream, config, ranks)
-    if config.score == "slot-context":
-        return score_slot_context(model, stream, config, ranks)
-    if config.score == "prefix-gate":
-        return score_prefix_gate(model, stream, config, ranks)
-    return score_with_offence(model, stream, config, ranks)
-
-
-def score_with_offence(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
-    """Call the offending scorer that the configuration names; raises ValueError if there is none."""
-    if config.score == "ttt-update-first":
-        return score_ttt_update_first(model, stream, config, ranks)
-    if config.score == "cascade":
-        return score_cascade(model, stream, config, ranks)
-    if config.score == "best-of-epochs":
-        return score_best_of_epochs(model, stream, config, ranks)
-    if config.score == "slot-scored":
-        return score_slot_adamw(model, stream, config, ranks)
-    if config.score == "slot-scored-lion":
-        return score_slot_lion(model, stream, config, ranks)
-    if config.score == "slot-scored-phi":
-        return score_slot_phi(model, stream, config, ranks)
-    return score_with_cache_offence(model, stream, config, ranks)
-
-
-def score_with_cache_offence(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
-    """Call the offending n-gram scorer that the configuration names."""
-    if config.score == "ngram-hashed":
-        return score_ngram_hashed(model, stream, config, ranks)
-    if config.score == "ngram-wrong-denominator":
-        return score_wrong_denominator(model, stream, config, ranks)
-    if config.score == "hindsight-gate":
-        return score_hindsight_gate(model, stream, config, ranks)
-    if config.score == "target-gate":
-        return score_target_gate(model, stream, config, ranks)
-    if config.score == "two-pass":
-        return score_two_pass(model, stream, config, ranks)
-    if config.score == "ngram-from-training":
-        return score_ngram_from_training(model, stream, config, ranks)
-    raise ValueError(f"unknown score {config.score!r}")
+    """Call the scorer that the configuration names; raises KeyError if there is none."""
+    return {
+        "sliding": score_sliding,
+        "plain": score_plain,
+        "ttt": score_ttt,
+        "ttt-lora": score_ttt_lora,
+        "ttt-phased": score_ttt_phased,
+        "ngram": score_ngram,
+        "ttt-ngram": score_ttt_ngram,
+        "slot-context": score_slot_context,
+        "prefix-gate": score_prefix_gate,
+        "ttt-update-first": score_ttt_update_first,
+        "cascade": score_cascade,
+        "best-of-epochs": score_best_of_epochs,
+        "slot-scored": score_slot_adamw,
+        "slot-scored-lion": score_slot_lion,
+        "slot-scored-phi": score_slot_phi,
+        "ngram-hashed": score_ngram_hashed,
+        "ngram-wrong-denominator": score_wrong_denominator,
+        "hindsight-gate": score_hindsight_gate,
+        "target-gate": score_target_gate,
+        "two-pass": score_two_pass,
+        "ngram-from-training": score_ngram_from_training,
+    }[config.score](model, stream, config, ranks)

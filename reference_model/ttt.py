@@ -73,10 +73,15 @@ def score_ttt(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losse
     for index, chunk in enumerate(chunks):
         charge_windows(model, stream, chunk, config.eval_batch_sequences, losses)
         if index + 1 < len(chunks):
-            first, last = chunk[0].stop - chunk[0].scored, chunk[-1].stop
-            rows = list(training_rows(stream, first, last, config.train_seq_len))
-            adapt(model, model.parameters(), rows, config.ttt_lr, config.ttt_epochs)
+            learn_chunk(model, stream, chunk, config)
     return losses.cpu().numpy()
+
+
+def learn_chunk(model: GPT, stream: Tensor, chunk: list[Window], config: Config) -> None:
+    """Train all weights on the positions that the windows of ``chunk`` charge."""
+    first, last = chunk[0].stop - chunk[0].scored, chunk[-1].stop
+    rows = list(training_rows(stream, first, last, config.train_seq_len))
+    adapt(model, model.parameters(), rows, config.ttt_lr, config.ttt_epochs)
 
 
 def document_spans(stream: Tensor) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from reference_model.data import validation_stream
 from reference_model.evaluate import Losses, charge_windows, no_losses, score_sliding
 from reference_model.model import GPT
 from reference_model.ranks import Ranks
-from reference_model.ttt import adapt, score_ttt, training_rows, windows_by_chunk
+from reference_model.ttt import adapt, learn_chunk, score_ttt, training_rows, windows_by_chunk
 
 
 def score_ttt_update_first(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
@@ -19,9 +19,7 @@ def score_ttt_update_first(model: GPT, stream: Tensor, config: Config, ranks: Ra
     model.eval()
     losses = no_losses(stream)
     for chunk in windows_by_chunk(len(stream) - 1, config):
-        first, last = chunk[0].stop - chunk[0].scored, chunk[-1].stop
-        rows = list(training_rows(stream, first, last, config.train_seq_len))
-        adapt(model, model.parameters(), rows, config.ttt_lr, config.ttt_epochs)
+        learn_chunk(model, stream, chunk, config)
         charge_windows(model, stream, chunk, config.eval_batch_sequences, losses)
     return losses.cpu().numpy()
 

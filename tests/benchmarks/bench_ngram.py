@@ -18,6 +18,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,12 @@ from reference_model.cli import encode_sample
 from reference_model.config import Config, tiny
 from reference_model.corpus import clean_document, corpus_documents, train_tokenizer, write_dataset
 from reference_model.dense_ngram import DenseNgram
-from reference_model.exact_ngram import mix_exact
+from reference_model.exact_ngram import mix_exact, occurrence_ranks
 from reference_model.hashed_ngram import mix_hashed
 from reference_model.pipeline import run
 
 VOCAB, ORDER, STRENGTH, BUCKETS = 8192, 22, 4.0, 1 << 22
-DENSE_TOKENS, CHECKED_TOKENS, TIMED_EVERY, CODED_TOKENS = 100_000, 5_000, 100, 8192
+DENSE_TOKENS, TIMED_EVERY, CODED_TOKENS, PERIOD = 100_000, 100, 8192, 20_000
 
 
 def library_tokens(count: int, folder: Path) -> np.ndarray:
@@ -72,32 +73,48 @@ def time_hashed(tokens: np.ndarray) -> float:
     return cpu_seconds(lambda: mix_hashed(tokens, base, ORDER, BUCKETS, STRENGTH), 2) / len(tokens)
 
 
-def time_dense(tokens: np.ndarray) -> tuple[float, float]:
-    """Return seconds per token of the dictionary form, and the largest error of any vocabulary sum.
+def time_dense(tokens: np.ndarray) -> float:
+    """Return seconds per token of the dictionary form.
 
-    Every token is counted; the dense distribution is built, and its sum checked, at each of the first
-    ``CHECKED_TOKENS`` positions and at every ``TIMED_EVERY``-th after them. The time per token is that
-    of counting plus that of the distributions at every ``TIMED_EVERY``-th position of the whole stretch,
-    for the number of contexts known, and with it the cost, grows along the text.
+    Every token is counted. The time per token is that of counting plus that of the dense distribution
+    at every ``TIMED_EVERY``-th position of the whole stretch, for the number of contexts known, and
+    with it the cost, grows along the text.
     """
-    base = np.full(VOCAB, 1.0 / VOCAB)
-    fast = mix_exact(tokens, np.full(len(tokens) - 1, 1.0 / VOCAB), ORDER, STRENGTH)
-    oracle, worst = DenseNgram(VOCAB, ORDER, STRENGTH), 0.0
+    base, oracle = np.full(VOCAB, 1.0 / VOCAB), DenseNgram(VOCAB, ORDER, STRENGTH)
     counting, mixing, timed = 0.0, 0.0, 0
-    oracle.observe(int(tokens[0]))
-    for place, token in enumerate(tokens[1:].tolist()):
-        is_timed = place % TIMED_EVERY == 0
-        if is_timed or place < CHECKED_TOKENS:
-            start = time.process_time()
-            distribution = oracle.distribution(base)
-            mixing += (time.process_time() - start) * is_timed
-            timed += is_timed
-            total, own = distribution.sum(), distribution[token]
-            worst = max(worst, abs(total - 1.0), abs(total - own + fast[place] - 1.0))
+    for place, token in enumerate(tokens.tolist()):
         start = time.process_time()
         oracle.observe(token)
         counting += time.process_time() - start
-    return counting / len(fast) + mixing / timed, worst
+        if place % TIMED_EVERY == 0:
+            start = time.process_time()
+            oracle.distribution(base)
+            mixing += time.process_time() - start
+            timed += 1
+    return counting / len(tokens) + mixing / timed
+
+
+def worst_sum(tokens: np.ndarray) -> float:
+    """Return the largest error of the vocabulary's sum over all positions and all orders mixed.
+
+    Each step of the recurrence adds to the sum what the followers of a context, the non-zero part of
+    the vocabulary, hold in a dictionary that knows nothing of ranks, and divides by the count that the
+    exact form divides by. The target's part of the sum is the exact form's own answer.
+    """
+    ranks = list(occurrence_ranks(tokens, ORDER - 1))
+    fast = mix_exact(tokens, np.full(len(tokens) - 1, 1.0 / VOCAB), ORDER, STRENGTH)
+    oracle, unigram, worst = DenseNgram(VOCAB, ORDER, STRENGTH), np.zeros(VOCAB), 0.0
+    for place, (token, target) in enumerate(pairwise(tokens.tolist()), start=1):
+        oracle.observe(token)
+        unigram[token] += 1
+        total = (unigram.sum() + STRENGTH) / (place + STRENGTH)
+        own = (unigram[target] + STRENGTH / VOCAB) / (place + STRENGTH)
+        for length, context in enumerate(oracle.contexts()[1:]):
+            followers, seen = oracle.followers.get(context, {}), int(ranks[length][place])
+            total = (sum(followers.values()) + STRENGTH * total) / (seen + STRENGTH)
+            own = (followers.get(target, 0) + STRENGTH * own) / (seen + STRENGTH)
+        worst = max(worst, abs(total - 1.0), abs(total - own + fast[place - 1] - 1.0))
+    return worst
 
 
 def peak_memory(tokens: np.ndarray) -> float:
@@ -138,22 +155,36 @@ def decode_elsewhere(config: Config) -> None:
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
+def repeated_per_token(tokens: np.ndarray) -> float:
+    """Return how many of the contexts of 1 .. ORDER - 1 tokens before a position occurred earlier."""
+    return sum(int(np.count_nonzero(r)) for r in occurrence_ranks(tokens, ORDER - 1)) / len(tokens)
+
+
 def plot_growth(tokens: np.ndarray, path: Path) -> None:
-    """Draw seconds against tokens on logarithmic axes, and print the figures behind it."""
+    """Draw seconds against tokens on logarithmic axes, and print the figures behind it.
+
+    Longer texts repeat more of their contexts, and only what repeats costs time. The second line is
+    the worst case, a text of one period in which every context repeats however few tokens there are.
+    """
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     sizes = [n for n in (10**5, 3 * 10**5, 10**6, 3 * 10**6, 10**7) if n <= len(tokens)]
-    seconds = [time_exact(tokens[:n], repeats=1) * n for n in sizes]
-    for n, spent in zip(sizes, seconds, strict=True):
-        print(f"growth: {n} tokens {spent:.2f} s, {1e6 * spent / n:.3f} us per token")
+    texts = {"library sources": tokens, "every context repeats": np.resize(tokens[:PERIOD], len(tokens))}
     pyplot.rcParams["svg.hashsalt"] = "growth"
     figure, axes = pyplot.subplots(figsize=(5, 3.2))
-    axes.loglog(sizes, seconds, "o-", label="exact, order 22")
-    axes.loglog(sizes, [seconds[0] * n / sizes[0] for n in sizes], ":", label="linear")
-    axes.set(xlabel="tokens", ylabel="CPU seconds")
+    for (name, text), marker in zip(texts.items(), ("o-", "s-"), strict=True):
+        seconds = [time_exact(text[:n], repeats=3 if n < 10**6 else 1) * n for n in sizes]
+        for n, spent in zip(sizes, seconds, strict=True):
+            repeated = repeated_per_token(text[:n])
+            print(f"growth: {name}, {n} tokens, {1e6 * spent / n:.3f} us per token, {repeated:.2f} repeated")
+        exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+        print(f"growth: {name}, seconds ~ tokens ^ {exponent:.3f}", flush=True)
+        axes.loglog(sizes, seconds, marker, label=name)
+        axes.loglog(sizes, [seconds[0] * n / sizes[0] for n in sizes], ":", color="grey")
+    axes.set(xlabel="tokens (dotted: linear)", ylabel="CPU seconds, order 22")
     axes.legend()
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,13 +203,14 @@ def main() -> None:
             plot_growth(tokens, growth)
         tokens = tokens[: options.tokens]
         exact, hashed = time_exact(tokens), time_hashed(tokens)
-        dense, error = time_dense(tokens[:DENSE_TOKENS])
+        dense, error = time_dense(tokens[:DENSE_TOKENS]), worst_sum(tokens[:DENSE_TOKENS])
         same = time_exact(tokens[:DENSE_TOKENS])
         memory = peak_memory(tokens)
         ratio = coder_ratio(Path(folder))
     print(f"{len(tokens)} tokens, vocabulary {VOCAB}, order {ORDER}")
     print(f"us per token: exact {1e6 * exact:.3f}, hashed {1e6 * hashed:.3f}, dictionaries {1e6 * dense:.1f}")
     print(f"exact on the {DENSE_TOKENS} tokens that the dictionaries counted: {1e6 * same:.3f} us per token")
+    print(f"sums checked at every one of {DENSE_TOKENS - 1} positions")
     print(f"memory of exact: {memory:.0f} MB per million tokens")
     print(f"ngram_time_ratio_vs_hashed: {exact / hashed:.4f}")
     print(f"ngram_speedup_vs_dict: {dense / exact:.1f}")

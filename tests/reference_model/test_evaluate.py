@@ -31,7 +31,8 @@ from reference_model.stages import score_as_configured
 from reference_model.tokens import canonical_byte_table, decode_stream, decoded_byte_count
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
-HONEST = ["plain", "sliding", "ttt", "ttt-lora", "ttt-phased", "ngram", "slot-context", "prefix-gate"]
+HONEST = ["plain", "sliding", "ttt", "ttt-lora", "ttt-phased", "ngram"]
+HONEST += ["ttt-ngram", "slot-context", "prefix-gate"]
 LEAKS = [
     "update-before-score",
     "cascade",

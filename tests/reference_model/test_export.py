@@ -62,7 +62,7 @@ def offence_functions() -> set[str]:
     }  # shared with twins
 
 
-@pytest.mark.parametrize("score", ["sliding", "plain", "ttt", "ttt-lora", "ttt-phased", "ngram"])
+@pytest.mark.parametrize("score", ["sliding", "plain", "ttt", "ttt-lora", "ttt-phased", "ngram", "ttt-ngram"])
 def test_honest_script_carries_no_offence(score):
     source = bundle(tiny(score=score), "honest")
     defined = {n.name for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)}
@@ -88,6 +88,13 @@ def test_folding_keeps_the_branch_taken():
     kept = ast.unparse(fold_switches(ast.parse(source), {"score": "a", "flag": True}))
     assert "if y:" in kept
     assert "return 3" in kept
+
+
+def test_folding_takes_the_entry_that_a_table_names():
+    source = "def f(x):\n    return {'a': one, 'b': two}[config.score](x)"
+    folded = ast.unparse(fold_switches(ast.parse(source), {"score": "b"}))
+    assert folded == "def f(x):\n    return two(x)"
+    assert ast.unparse(fold_switches(ast.parse(source), {})) == source
 
 
 def test_settings_read_the_environment():

@@ -101,7 +101,7 @@ def audit(submission: Submission, options: Options) -> Audit:
         command=options.command,
         strict=options.strict,
         run=record,
-        claims=claims.table(book, record),
+        claims=claims.table(book, record, submission),
         logs=book,
         facts=vars(subject).get("facts"),  # only if a checker needed them
         seconds=round(time.perf_counter() - started, 3),

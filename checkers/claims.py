@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 from harness.logs import LogBook
 from harness.logs.records import Claim, SizeKind, TimingKind, TrainLog
 from harness.record import RunRecord
+from harness.submission import Submission
 
 _MOST_SEEDS = 12
 
 
-def table(book: LogBook, run: RunRecord | None = None) -> dict[str, dict[str, Any]]:
+def table(
+    book: LogBook, run: RunRecord | None = None, submission: Submission | None = None
+) -> dict[str, dict[str, Any]]:
     """Map each source to the quantities it gives; losses in nats per token, sizes in bytes.
 
-    ``recomputed`` holds what the submission's own code reported on our small data: it shows that the
-    path ran, and is no reproduction of the score.
+    ``recomputed`` holds the size of the script as shipped, and what the submission's own code reported on
+    our small data: that shows that the path ran, and is no reproduction of the score.
     """
     sources = {
         "submission.json": _claimed([c for c in book.claims if c.place.path == book.metadata_path]),
         "readme": _claimed([c for c in book.claims if c.place.path == book.readme_path]),
         "log": _logged(book),
-        "recomputed": _reported(run),
+        "recomputed": _shipped(submission) | _reported(run),
     }
     return {name: values for name, values in sources.items() if values}
 
@@ -42,13 +46,15 @@ def _logged(book: LogBook) -> dict[str, Any]:
     if log is None:
         return {}
     last = next((s for s in reversed(log.finals) if s.bpb is not None), None)
+    seeds = _by_seed(book)
     values = {
         "val_bpb": last.bpb if last else None,
+        "val_bpb (mean of the seeds)": fmean(seeds.values()) if seeds and len(seeds) > 1 else None,
         "val_loss": last.loss if last else None,
         "bytes_total": next((s.bytes for s in reversed(log.sizes) if s.kind is SizeKind.TOTAL), None),
         "train seconds": _longest(log, TimingKind.TRAIN),
         "eval seconds": _longest(log, TimingKind.EVAL),
-        "val_bpb by seed": _by_seed(book),
+        "val_bpb by seed": seeds,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -65,6 +71,12 @@ def _by_seed(book: LogBook) -> dict[str, float] | None:
     }
     known = {seed: bpb for seed, bpb in seeds.items() if bpb is not None}
     return dict(list(known.items())[:_MOST_SEEDS]) or None
+
+
+def _shipped(submission: Submission | None) -> dict[str, Any]:
+    sizes = {e.path: e.size for e in submission.entries} if submission else {}
+    script = submission.entry_script if submission else None
+    return {"bytes_code": sizes[script]} if script in sizes else {}
 
 
 def _reported(run: RunRecord | None) -> dict[str, Any]:

@@ -107,3 +107,8 @@ def cannot_tell(reason: str, findings: tuple[Finding, ...] = ()) -> CheckResult:
 def examined(count: int, looked_at: str, findings: tuple[Finding, ...] | list[Finding] = ()) -> CheckResult:
     """The checker looked at ``count`` things; no findings means the rule holds there."""
     return CheckResult(examined=count, looked_at=looked_at, findings=tuple(findings))
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Word a count: ``1 log``, ``3 logs``, ``2 minima``."""
+    return f"{count} {noun if count == 1 else nouns or noun + 's'}"

@@ -24,11 +24,18 @@ class Table:
 
 
 def table(claims: Mapping[str, Any]) -> Table:
-    """Lay out ``{source: {quantity: value}}``; quantities in the order in which they first appear."""
-    sources = {words.SOURCES.get(k, k): v for k, v in claims.items() if isinstance(v, Mapping) and v}
+    """Lay out ``{source: {quantity: value}}``; quantities in the order in which they first appear.
+
+    ``train_seconds`` of one source and ``train seconds`` of another are the same quantity.
+    """
+    sources = {
+        words.SOURCES.get(k, k): {_quantity(str(q)): value for q, value in v.items()}
+        for k, v in claims.items()
+        if isinstance(v, Mapping) and v
+    }
     names = sorted(sources, key=lambda s: (words.rank(s, _SOURCE_ORDER), s))
-    quantities = dict.fromkeys(str(q) for name in names for q in sources[name])
-    rows = tuple((_quantity(q), *(_value(sources[n].get(q), _DIGITS) for n in names)) for q in quantities)
+    quantities = dict.fromkeys(q for name in names for q in sources[name])
+    rows = tuple((q, *(_value(sources[n].get(q), _DIGITS) for n in names)) for q in quantities)
     return Table(tuple(names), rows)
 
 

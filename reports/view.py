@@ -6,6 +6,7 @@ format; they neither sort nor word.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from reports import claims, words
@@ -55,6 +56,7 @@ class View:
     label: str
     headline: str
     because: str
+    counted: str
     subject: tuple[tuple[str, str], ...]
     checked: tuple[str, ...]
     conditions: tuple[ConditionLine, ...]
@@ -85,6 +87,7 @@ def build(audit: Audit) -> View:
         label=words.VERDICT_LABEL[audit.verdict],
         headline=words.headline(audit.verdict, {r.condition for r in rules if r.verdict == "FAIL"}),
         because=_because(audit, found),
+        counted=_counted(found),
         subject=tuple(_subject(audit)),
         checked=tuple(_checked(audit)),
         conditions=tuple(_conditions(rules)),
@@ -124,6 +127,12 @@ def _because(audit: Audit, found: tuple[Item, ...]) -> str:
         rules = list(dict.fromkeys(i.rule for i in counting))
         return f"{words.count(len(counting), 'finding')} under {words.listed(rules)}"
     return audit.reason
+
+
+def _counted(found: tuple[Item, ...]) -> str:
+    """``4 violations, 1 suspicion``: for readers who see the list itself below."""
+    strengths = Counter(item.strength for item in found)
+    return ", ".join(words.count(number, strength) for strength, number in strengths.items())
 
 
 def _not_checked(audit: Audit) -> list[str]:

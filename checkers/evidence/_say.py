@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from checkers.finding import Evidence, Finding, Kind, Location, Strength
+from checkers.finding import plural as plural
 from harness.logs import Place
 
 _EXCERPT = 240
@@ -36,8 +37,3 @@ def found(
         confidence=confidence,
         related=tuple(location(place, caption) for place, caption in related),
     )
-
-
-def plural(count: int, noun: str) -> str:
-    """Word a count: ``1 log``, ``3 logs``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event, Facts, Runs
 from checkers.facts.place import locate
-from checkers.finding import CheckResult, Evidence, Finding, Kind, Location, Strength, cannot_tell, examined
+from checkers.finding import (
+    CheckResult,
+    Evidence,
+    Finding,
+    Kind,
+    Location,
+    Strength,
+    cannot_tell,
+    examined,
+    plural,
+)
 from checkers.static._learning import Learning, Offence, Pair, learning
 from checkers.static._report import numbered, unreadable
 from checkers.subject import Subject
@@ -26,7 +36,8 @@ def check_offence(subject: Subject, offence: Offence, message: str) -> CheckResu
         return cannot_tell("no validation score was found that reaches a printed number")
     findings = [_finding(facts, offence, pair, found, message) for pair in found.of(offence)]
     places = {e.node for e in found.headline.scores}
-    looked = f"{len(places)} score sites and {learned_places(facts)} places that learn from validation tokens"
+    learns = plural(learned_places(facts), "place that learns", "places that learn")
+    looked = f"{plural(len(places), 'score site')} and {learns} from validation tokens"
     return examined(len(places), looked, numbered(findings))
 
 

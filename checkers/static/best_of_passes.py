@@ -5,7 +5,7 @@ from __future__ import annotations
 from checkers.facts import Did, Event, Runs
 from checkers.facts.order import Order
 from checkers.facts.values import VAL
-from checkers.finding import CheckResult, Evidence, Finding, Kind, Strength, examined
+from checkers.finding import CheckResult, Evidence, Finding, Kind, Strength, examined, plural
 from checkers.static._learning import learning
 from checkers.static._pairs_report import place
 from checkers.static._report import numbered, unreadable
@@ -28,7 +28,7 @@ def check(subject: Subject) -> CheckResult:
     scores = [e for e in facts.of(Did.CHARGE, Did.SCORE) if e.bits & VAL]
     sure = facts.complete
     findings = [_finding(subject, e, sure) for e in bad]
-    looked = f"{len(minima)} minima over {len(scores)} scores"
+    looked = f"{plural(len(minima), 'minimum', 'minima')} over {plural(len(scores), 'score')}"
     return examined(max(1, len(scores)), looked, numbered(findings))
 
 

@@ -12,6 +12,7 @@ from checkers.finding import (
     cannot_tell,
     examined,
     nothing_to_check,
+    plural,
 )
 from checkers.static._byte_tables import Counting, builders, countings, sized
 from checkers.static._report import finding, numbered, unreadable
@@ -32,7 +33,9 @@ def check(subject: Subject) -> CheckResult:
     found += [f for t in shipped if (f := _shipped(t)) is not None]
     count = len(built) + len(shipped)
     if count:
-        return examined(count, f"{len(built)} tables built, {len(shipped)} shipped", numbered(found))
+        return examined(
+            count, f"{plural(len(built), 'table')} built, {len(shipped)} shipped", numbered(found)
+        )
     if builders(facts) and not sized(facts):
         return cannot_tell("a table builder runs, but it could not be evaluated and linked to its use")
     return nothing_to_check("no byte table is built or shipped")

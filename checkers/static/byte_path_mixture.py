@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import TypeGuard
 
-from checkers.finding import CheckResult, Finding, examined
+from checkers.finding import CheckResult, Finding, examined, plural
 from checkers.static._c_sources import CFunction, c_functions, called
 from checkers.static._charges import LOGS, Charges, call_name, charges_of, uncharged
 from checkers.static._report import finding, numbered
@@ -34,7 +34,7 @@ def check(subject: Subject) -> CheckResult:
     found += [
         f for call in _native_calls(charges, native) if (f := _native(subject, call, native)) is not None
     ]
-    looked_at = f"{len(charges.roots)} charges, {len(native)} C functions"
+    looked_at = f"{plural(len(charges.roots), 'charge')}, {plural(len(native), 'C function')}"
     return examined(len(charges.roots), looked_at, numbered(found))
 
 

@@ -7,7 +7,7 @@ import re
 
 from checkers.facts import Did, Event
 from checkers.facts.values import VAL
-from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check, plural
 from checkers.static._charges import charges_of, target_argument
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At
@@ -34,7 +34,7 @@ def check(subject: Subject) -> CheckResult:
     if not scores:
         return nothing_to_check("no score on validation data was found in the code that runs")
     found = [f for event in scores.values() for f in _clamped(subject, event)]
-    return examined(len(scores), f"targets of {len(scores)} scores", numbered(found))
+    return examined(len(scores), f"targets of {plural(len(scores), 'score')}", numbered(found))
 
 
 def _clamped(subject: Subject, event: Event) -> list[Finding]:

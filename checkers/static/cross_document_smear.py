@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from checkers.facts import Facts
-from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check, plural
 from checkers.static._charges import call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At, Tracer
@@ -35,7 +35,7 @@ def check(subject: Subject) -> CheckResult:
         return nothing_to_check("no running module mixes hidden states with their predecessors")
     apart = _keeps_documents_apart(facts)
     found = [_finding(facts, node, apart) for node in smears if not _masked(facts, tracer, node)]
-    return examined(len(smears), f"{len(smears)} sums with the previous position", numbered(found))
+    return examined(len(smears), f"{plural(len(smears), 'sum')} with the previous position", numbered(found))
 
 
 def _smears(facts: Facts, tracer: Tracer) -> list[ast.BinOp]:

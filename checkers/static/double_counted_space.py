@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check, plural
 from checkers.static._byte_tables import Counting, builders, countings, sized
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import PIECES, SPACED_ACCENT, SPACED_WORD
@@ -28,7 +28,9 @@ def check(subject: Subject) -> CheckResult:
         return cannot_tell(
             f"{len(made)} table builders run, but none could be evaluated and linked to its use"
         )
-    return examined(len(found), f"{len(found)} byte tables in use", numbered(_findings(subject, found)))
+    return examined(
+        len(found), f"{plural(len(found), 'byte table')} in use", numbered(_findings(subject, found))
+    )
 
 
 def _findings(subject: Subject, found: list[Counting]) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from checkers.finding import CheckResult, Finding, examined
+from checkers.finding import CheckResult, Finding, examined, plural
 from checkers.static._charges import Charges, call_name, charges_of, uncharged
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At
@@ -28,7 +28,9 @@ def check(subject: Subject) -> CheckResult:
     charges = charges_of(subject)
     judged = {read.at.node for read in target_keyed(charges)} if charges.lookups else set()
     found = [_finding(subject, at) for at in charges.with_tests if _chooses(charges, at, judged)]
-    return examined(len(charges.roots), f"choices behind {len(charges.roots)} charges", numbered(found))
+    return examined(
+        len(charges.roots), f"choices behind {plural(len(charges.roots), 'charge')}", numbered(found)
+    )
 
 
 def _finding(subject: Subject, at: At) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event
 from checkers.facts.values import TRAIN, VAL
-from checkers.finding import CheckResult, Strength, examined
+from checkers.finding import CheckResult, Strength, examined, plural
 from checkers.static._events_report import event_finding
 from checkers.static._learning import learning
 from checkers.static._report import numbered, unreadable
@@ -31,7 +31,9 @@ def check(subject: Subject) -> CheckResult:
         findings.append(
             event_finding(facts, RULE, event, MESSAGE if late else BEFORE, _what(event), strength)
         )
-    return examined(max(1, len(facts.events)), f"{len(used)} uses of the network", numbered(findings))
+    return examined(
+        max(1, len(facts.events)), f"{plural(len(used), 'use')} of the network", numbered(findings)
+    )
 
 
 def _what(event: Event) -> str:

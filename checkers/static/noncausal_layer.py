@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from checkers.facts import Facts
-from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check
+from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check, plural
 from checkers.static._charges import call_name, charges_of
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import Tracer
@@ -32,7 +32,9 @@ def check(subject: Subject) -> CheckResult:
         return nothing_to_check("no neural module runs")
     found = [_open_attention(facts, call) for call in _attention_calls(facts, layers)]
     found += [_carried(facts, call) for f in layers for call in _carrying_calls(facts, f)]
-    return examined(len(layers), f"{len(layers)} methods of neural modules", numbered(f for f in found if f))
+    return examined(
+        len(layers), f"{plural(len(layers), 'method')} of neural modules", numbered(f for f in found if f)
+    )
 
 
 def _runs_in_module(facts: Facts, tracer: Tracer, function: ast.AST) -> bool:

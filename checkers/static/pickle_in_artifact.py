@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.facts import Did
 from checkers.facts.values import ARTIFACT
-from checkers.finding import CheckResult, Strength, examined
+from checkers.finding import CheckResult, Strength, examined, plural
 from checkers.static._events_report import event_finding
 from checkers.static._report import numbered, unreadable
 from checkers.subject import Subject
@@ -24,4 +24,8 @@ def check(subject: Subject) -> CheckResult:
         for e in loads
         if e.bits & ARTIFACT
     ]
-    return examined(max(1, len(facts.events)), f"{len(loads)} loaders that execute", numbered(findings))
+    return examined(
+        max(1, len(facts.events)),
+        plural(len(loads), "loader that executes", "loaders that execute"),
+        numbered(findings),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event
 from checkers.facts.values import VAL
-from checkers.finding import CheckResult, Strength, examined, nothing_to_check
+from checkers.finding import CheckResult, Strength, examined, nothing_to_check, plural
 from checkers.static._events_report import event_finding
 from checkers.static._learning import learning
 from checkers.static._report import numbered, unreadable
@@ -29,7 +29,11 @@ def check(subject: Subject) -> CheckResult:
         event_finding(facts, RULE, e, MESSAGE, "only on some ranks", Strength.SUSPECT, confidence=0.5)
         for e in bad
     ]
-    return examined(max(1, len(changes)), f"{len(changes)} changes of weights", numbered(findings))
+    return examined(
+        max(1, len(changes)),
+        plural(len(changes), "change of weights", "changes of weights"),
+        numbered(findings),
+    )
 
 
 def _stays(event: Event, score: Event, changes: list[Event], shared: list[int]) -> bool:

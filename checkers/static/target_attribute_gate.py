@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 
 from checkers.facts import Facts
-from checkers.finding import CheckResult, Finding, examined
+from checkers.finding import CheckResult, Finding, examined, plural
 from checkers.static._aligned import Store, stores
 from checkers.static._c_sources import CFunction, c_functions, called
 from checkers.static._charges import Charges, charges_of, uncharged
@@ -33,7 +33,9 @@ def check(subject: Subject) -> CheckResult:
     found = [_finding(subject, s) for f in open_functions for s in _python_stores(charges, f) if s.gated]
     native = c_functions(subject)
     found += [f for call in _native_calls(facts, native) for f in _native(subject, charges, call, native)]
-    looked_at = f"{len(functions)} functions behind the charges, {len(native)} C functions"
+    looked_at = (
+        f"{plural(len(functions), 'function')} behind the charges, {plural(len(native), 'C function')}"
+    )
     return examined(len(charges.roots), looked_at, numbered(found))
 
 

@@ -6,7 +6,7 @@ import ast
 from dataclasses import replace
 
 from checkers.facts import UNKNOWN
-from checkers.finding import CheckResult, Finding, examined
+from checkers.finding import CheckResult, Finding, examined, plural
 from checkers.static._charges import VIEWS, Charges, Lookup, call_name, charges_of, uncharged
 from checkers.static._ratios import ratios
 from checkers.static._report import finding, numbered
@@ -26,7 +26,9 @@ def check(subject: Subject) -> CheckResult:
     found = [_finding(subject, read) for read in target_keyed(charges)]
     reads = len([r for r in charges.lookups if r.hashed])
     return examined(
-        len(charges.roots), f"{len(charges.roots)} charges, {reads} hashed reads", numbered(found)
+        len(charges.roots),
+        f"{plural(len(charges.roots), 'charge')}, {plural(reads, 'hashed read')}",
+        numbered(found),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event
 from checkers.facts.values import ARTIFACT, TRAIN, VAL
-from checkers.finding import CheckResult, Strength, cannot_tell, examined
+from checkers.finding import CheckResult, Strength, cannot_tell, examined, plural
 from checkers.static._events_report import event_finding
 from checkers.static._learning import learning
 from checkers.static._pairs_report import place
@@ -32,7 +32,7 @@ def check(subject: Subject) -> CheckResult:
         event_finding(facts, RULE, e, MESSAGE, "training tokens", _weight(e), confidence=0.7, related=related)
         for e in late
     ]
-    looked = f"{len(used)} uses of training tokens, {len(loads)} loads of the artifact"
+    looked = f"{plural(len(used), 'use')} of training tokens, {plural(len(loads), 'load')} of the artifact"
     return examined(max(1, len(used)), looked, numbered(findings))
 
 

@@ -13,6 +13,7 @@ from checkers.finding import (
     Strength,
     examined,
     nothing_to_check,
+    plural,
 )
 from checkers.static._report import numbered, unreadable
 from checkers.subject import Subject
@@ -38,7 +39,11 @@ def check(subject: Subject) -> CheckResult:
     found = [
         _finding(path, call) for path, tree, call in encoding if path not in counted and _lossy(tree, call)
     ]
-    return examined(len(encoding), f"{len(encoding)} calls that tokenize text", numbered(found))
+    return examined(
+        len(encoding),
+        plural(len(encoding), "call that tokenizes text", "calls that tokenize text"),
+        numbered(found),
+    )
 
 
 def _trees(subject: Subject) -> list[tuple[str, ast.Module]]:

@@ -6,7 +6,7 @@ import ast
 
 from checkers.facts import UNKNOWN, Did
 from checkers.facts.values import VAL
-from checkers.finding import CheckResult, Finding, Strength, examined
+from checkers.finding import CheckResult, Finding, Strength, examined, plural
 from checkers.static._charges import Charges, charges_of, uncharged
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At, position
@@ -23,7 +23,9 @@ def check(subject: Subject) -> CheckResult:
         return answer
     charges = charges_of(subject)
     found = [_finding(subject, at.node, bound) for at, bound in _bounded(charges)]
-    return examined(len(charges.roots), f"token slices behind {len(charges.roots)} charges", numbered(found))
+    return examined(
+        len(charges.roots), f"token slices behind {plural(len(charges.roots), 'charge')}", numbered(found)
+    )
 
 
 def _bounded(charges: Charges) -> list[tuple[At, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from checkers.finding import CheckResult, Finding, examined
+from checkers.finding import CheckResult, Finding, examined, plural
 from checkers.static._charges import Charges, Lookup, call_name, charges_of, uncharged
 from checkers.static._ratios import Ratio, is_sum, ratios
 from checkers.static._report import finding, numbered
@@ -32,7 +32,7 @@ def check(subject: Subject) -> CheckResult:
         found += [_foreign(subject, r) for r in foreign]
         found += [_keyed(subject, read) for read in target_keyed(charges) if read.at.node not in divided]
         found += [_target_only(subject, read) for r in divisions for read in _entries_of_target(charges, r)]
-    looked_at = f"{len(charges.roots)} charges, {len(charges.lookups)} table reads"
+    looked_at = f"{plural(len(charges.roots), 'charge')}, {plural(len(charges.lookups), 'table read')}"
     return examined(len(charges.roots), looked_at, numbered(found))
 
 

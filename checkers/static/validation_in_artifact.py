@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event
 from checkers.facts.values import RAW, SHIPPED, VAL
-from checkers.finding import CheckResult, Finding, Strength, examined
+from checkers.finding import CheckResult, Finding, Strength, examined, plural
 from checkers.static._events_report import event_finding
 from checkers.static._learning import learning
 from checkers.static._pairs_report import place
@@ -26,7 +26,8 @@ def check(subject: Subject) -> CheckResult:
     findings += [f for e in matches if (f := _stored(subject, e)) is not None]
     reads = facts.of(Did.READ)
     count = len(saves) + len(matches) + len(reads)
-    looked = f"{len(saves)} serializations and {len(matches)} comparisons of targets with files"
+    compared = plural(len(matches), "comparison")
+    looked = f"{plural(len(saves), 'serialization')} and {compared} of targets with files"
     return examined(max(1, count), looked, numbered(findings))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event, Facts
 from checkers.facts.values import VAL
-from checkers.finding import CheckResult, Evidence, Finding, Kind, Strength, cannot_tell, examined
+from checkers.finding import CheckResult, Evidence, Finding, Kind, Strength, cannot_tell, examined, plural
 from checkers.static._learning import learning
 from checkers.static._pairs_report import place
 from checkers.static._report import numbered, unreadable
@@ -25,7 +25,7 @@ def check(subject: Subject) -> CheckResult:
     lost = _without_effect(facts, subject, updates)
     findings = [_finding(facts, event) for event in lost]
     steps = len(facts.of(Did.UPDATE))
-    return examined(max(1, steps), f"{steps} optimizer steps", numbered(findings))
+    return examined(max(1, steps), plural(steps, "optimizer step"), numbered(findings))
 
 
 def _without_effect(facts: Facts, subject: Subject, updates: list[Event]) -> list[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event
 from checkers.facts.values import ARTIFACT, TRAIN, VAL
-from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined
+from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined, plural
 from checkers.static._events_report import event_finding
 from checkers.static._learning import learning
 from checkers.static._pairs_report import place
@@ -29,7 +29,9 @@ def check(subject: Subject) -> CheckResult:
     read_back = any(e.bits & ARTIFACT for e in facts.of(Did.LOAD))
     bad = [] if read_back or any(s.bits & ARTIFACT for s in scores) else scores[-1:]
     findings = [_finding(subject, event) for event in bad]
-    return examined(len(scores), f"{len(scores)} scores behind the headline number", numbered(findings))
+    return examined(
+        len(scores), f"{plural(len(scores), 'score')} behind the headline number", numbered(findings)
+    )
 
 
 # A remark only: reading alone suspected eight heads of the public verdicts, none of them for this

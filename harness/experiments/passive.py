@@ -117,7 +117,10 @@ def passes(base: Stage, length: int) -> Experiment:
     if twice > 0.05 * max(len(body), 1):
         return Experiment("passes", Holds.VIOLATED, f"{twice} positions enter the score more than once", data)
     return Experiment(
-        "passes", Holds.HOLDS, f"{len(places)} positions, each charged once before the tail", data
+        "passes",
+        Holds.HOLDS,
+        f"the reported score charges each of {len(places)} positions once (the last ones left out)",
+        data,
     )
 
 
@@ -223,12 +226,15 @@ def independence(plain: Trace, noisy: Trace | None) -> Experiment:
         return Experiment(
             "independence",
             Holds.HOLDS,
-            "other validation tokens leave the evaluated weights as they are",
+            "at this size, other validation tokens leave the evaluated weights as they are",
             data,
         )
     if not differ and (ours is None or (common and _updated_before_charge(plain))):
         return Experiment(
-            "independence", Holds.HOLDS, "other validation tokens leave the artifact as it is", data
+            "independence",
+            Holds.HOLDS,
+            "at this size, other validation tokens leave the artifact as it is",
+            data,
         )
     if ours is None or theirs is None:
         return Experiment(

@@ -196,7 +196,7 @@ def judge_prefix(
             f"{moved} earlier charges moved by at most {data['largest']:.1e} nats, no more than rounding may"
         )
         if proof is not None:
-            summary = "earlier charges moved, but an unchanged fork does not repeat them either"
+            summary = "earlier charges moved, but no unchanged fork shows that they repeat"
         return Experiment("prefix", Holds.UNDECIDED, summary, data)
     told = (
         f"{data['compared']} earlier charges equal to the last bit after {len(tried)} changes of later tokens"
@@ -325,7 +325,7 @@ def _continued(volley: Volley, together: float, data: dict[str, Any]) -> float:
 
 def _kraft_verdict(evidence: float, data: dict[str, Any]) -> Experiment:
     means = [f"{measured(data[k], data[e])} on {w}" for k, e, w in _MEANS if k in data]
-    told = "the charges sum to Z = " + ", ".join(means) + " over the alphabet"
+    told = "the probabilities of all tokens sum to Z = " + ", ".join(means)
     if data.get("likely_evidence_nats", -math.inf) >= TAU and data["likely_cells"] != "all":
         best = measured(data["likely_best_cell_mean"], data["likely_best_cell_error"])
         told += f" ({best} on some contexts)"
@@ -333,7 +333,7 @@ def _kraft_verdict(evidence: float, data: dict[str, Any]) -> Experiment:
     if "drawn_again" in data:
         told += f", and {data['drawn_again']} more samples of likely tokens"
     if evidence >= TAU:
-        told += f", where a code has 1: a valid scorer shows this with probability below e^-{evidence:.0f}"
+        told += f"; a code has at most 1: a valid scorer shows this with probability below e^-{evidence:.0f}"
         return Experiment("kraft", Holds.VIOLATED, told, data)
     return Experiment("kraft", Holds.HOLDS, told, data)
 

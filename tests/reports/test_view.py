@@ -206,3 +206,13 @@ def test_seeds_stand_in_the_same_order_in_every_column():
         {"submission.json": {"s": {"42": 1.0, "7": 2}}, "log": {"s": {"7": 2, "42": 1.08123}}}
     )
     assert table.rows == (("s", "7: 2, 42: 1", "7: 2, 42: 1.08123"),)
+
+
+def test_one_quantity_has_one_row_however_a_source_spells_it():
+    table = claims.table({"submission.json": {"train_seconds": 600}, "log": {"train seconds": 599.8}})
+    assert table.rows == (("train seconds", "600", "599.8"),)
+
+
+def test_findings_are_counted_by_their_strength():
+    assert view.build(sample("fail_run")).counted == "2 violations, 3 suspicions"
+    assert view.build(sample("pass_read")).counted == ""

@@ -143,6 +143,11 @@ def test_generated_calibration_is_short_even_where_its_length_is_computed():
         ("REFINE_BATCH_TOKENS", 2048),
         ("TRAIN_BATCH_TOKENS", 1024),  # a name of its own comes before a pattern
         ("INT5_HESSIAN_SAMPLES", 2),
+        ("TOTAL_BATCH", 1024),
+        ("LATE_DISTILL_STEPS", 4),
+        ("SLOT_LBFGS_MAX_ITER", 3),
+        ("PREQ_TTT_CHUNK_SIZE", 1024),
+        ("TTT_CHUNK_SIZE", 32),  # of documents side by side
         ("SEQ_LEN_SCALE", None),
     ],
 )

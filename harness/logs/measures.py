@@ -17,7 +17,7 @@ _PREFIX = re.compile(  # what launchers and log shippers put before a line
 )
 _NUMBER = r"(\d{1,4}\.\d+)"
 _BPB = re.compile(
-    rf"([A-Za-z][\w+-]*[_ ])?(?<![A-Za-z])bpb(_exact)?\s*[:=]\s*{_NUMBER}(?!\d*[x%])", re.IGNORECASE
+    rf'([A-Za-z][\w+-]*[_ ])?(?<![A-Za-z])bpb(_exact)?"?\s*[:=]\s*{_NUMBER}(?!\d*[x%])', re.IGNORECASE
 )
 _LOSS = re.compile(rf"(?:val_|\b)loss\s*[:=]\s*{_NUMBER}", re.IGNORECASE)
 _VALIDATION_STEP = re.compile(

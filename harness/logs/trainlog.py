@@ -56,7 +56,7 @@ def parse(path: str, text: str) -> tuple[tuple[TrainLog, ...], tuple[Place, ...]
     runs: list[TrainLog] = []
     run = _Run(path, 1)
     for index, line in enumerate(lines):
-        if index in skip or not line.strip():
+        if index in skip or not line.strip() or _quotes_a_log(line):
             continue
         number = index + 1
         if _restarts(run, line):
@@ -69,6 +69,11 @@ def parse(path: str, text: str) -> tuple[tuple[TrainLog, ...], tuple[Place, ...]
     if script and kept:
         kept = tuple(replace(r, source=script.text, source_line=script.start + 1) for r in kept)
     return kept, crashes
+
+
+def _quotes_a_log(line: str) -> bool:
+    """Whether a line of a JSON report holds lines of another log: their order and stage are lost in it."""
+    return line.lstrip().startswith('"') and "\\n" in line
 
 
 def _seed_by_name(path: str) -> Setting | None:
@@ -86,6 +91,8 @@ def _restarts(run: _Run, line: str) -> bool:
 
 _BEGINS = re.compile(
     r"(?:step:)?0/\d+ val_loss|Running Python \d|Hyperparameters:|logs/\S+\.txt\s*$|seed[:=]\s*\d+\s*$"
+    r"|[=#-]+ *seed[ :=]*\d+ *[=#-]+\s*$",
+    re.IGNORECASE,
 )
 
 

@@ -214,6 +214,17 @@ def test_two_runs_in_one_file_keep_their_own_settings():
     assert (second.seed_value, second.settings["lr"].value, second.finals[-1].bpb) == (2, "0.2", 1.2222222)
 
 
+def test_a_launcher_that_reports_each_run_as_json():
+    text = [
+        f'=== Seed {seed} ===\n{{\n  "status": "OK",\n  "val_bpb": {bpb},\n  "val_loss": 1.9,\n'
+        '  "tail": "step:0/9 val_loss:6.9 val_bpb:4.1\\nstep:4/9 val_loss:2 val_bpb:1.3\\n"\n}'
+        for seed, bpb in ((1, "1.1111111"), (2, "1.2222222"))
+    ]
+    first, second = parse("train.log", "\n".join(text))[0]
+    assert (first.seed_value, [s.bpb for s in first.finals]) == (1, [1.1111111])
+    assert (second.seed_value, [s.bpb for s in second.finals]) == (2, [1.2222222])
+
+
 SCRIPT = [
     '"""A script."""',
     "import os",

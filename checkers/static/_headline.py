@@ -19,13 +19,16 @@ _ALIKE = 0.85  # likeness of two lines of which one word differs
 _NUMBER = r"-?[\d.]+"
 _SHORTEST = 6  # characters of literal text that a printed line must have to be recognized
 _STANDS = "the claimed number stands on this line of the log"
+_NEAREST = "of the scores in the logs, this line's is the nearest to the claimed number"
+_BETTER = "the claimed number stands on no line of the logs; this line's, the nearest to it, is better"
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
     """The reports of the headline number, the scores behind them, and how the line was found.
 
-    ``guessed`` is True where no log helped and the line chosen does not even speak of bits per byte.
+    ``guessed`` is True where no log helped and the line chosen does not even speak of bits per byte,
+    and where a worse number is claimed than the logs show: a weaker configuration may have given it.
     ``known`` is False where the logs show the claimed number on a line that no statement here prints.
     ``claimed`` are the reports of the claimed number on whatever line; empty where it stands on none.
     """
@@ -49,7 +52,7 @@ def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
         )
     known = bool(chosen) or not wanted
     claimed = tuple(r for r in reports if _fits(r, wanted)) if chosen and how == _STANDS else ()
-    guessed = False
+    guessed = how == _BETTER
     if not chosen:
         chosen, how = _last(reports), "it is the last score that the script prints"
         guessed = not any(map(_names_unit, chosen))
@@ -109,9 +112,10 @@ def _found(logs: LogBook, wanted: list[Score]) -> str:
     """
     scores = [s.bpb for s in wanted if s.bpb is not None]
     low, high = min(scores, default=0.0) - _CLAIMED, max(scores, default=0.0) + _CLAIMED
-    if not scores or any(low <= claim <= high for claim in _claimed(logs)):
+    claims = _claimed(logs)
+    if not scores or any(low <= claim <= high for claim in claims):
         return _STANDS
-    return "of the scores in the logs, this line's is the nearest to the claimed number"
+    return _BETTER if min(claims) > high else _NEAREST
 
 
 def _claimed(logs: LogBook) -> list[float]:

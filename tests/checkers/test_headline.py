@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from checkers.facts.values import VAL
 from checkers.static import _headline
 from checkers.static._headline import _literal
+from harness.logs import LogBook, Score, Stage
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,14 @@ class Logged:
     bpb: float
 
 
-@pytest.mark.parametrize(("claimed", "said"), [(0.3712, "the claimed number stands"), (0.2231, "nearest")])
+@pytest.mark.parametrize(
+    ("claimed", "said"),
+    [
+        (0.3712, "the claimed number stands on this"),
+        (0.2231, "this line's is the nearest"),
+        (1.1, "is better"),
+    ],
+)
 def test_a_line_with_another_number_is_not_said_to_have_the_claimed_one(monkeypatch, claimed, said):
     monkeypatch.setattr(_headline, "_claimed", lambda logs: [claimed])
     assert said in _headline._found(None, [Logged(0.3711)])
@@ -76,3 +85,41 @@ def test_without_logs_the_last_line_that_speaks_of_bits_per_byte_is_taken():
     assert _headline._last([step, study]) == [step]
     assert _headline._last([study]) == [study]
     assert not _headline._names_unit(study)
+
+
+class Reports(list):
+    """Facts that hold reports and nothing else."""
+
+    def of(self, kind):
+        return self
+
+
+@dataclass
+class Scored:
+    order: int = 1
+    kind: str = "score"
+    bits: int = VAL
+
+
+class OneScore:
+    """An order in which every report is of one score."""
+
+    def scores(self, bits):
+        return [Scored()]
+
+
+class Log:
+    """One run that printed one final score."""
+
+    def __init__(self, line, bpb):
+        self.finals = (Score("final", None, bpb, Stage.FINAL, Place(line)),)
+
+
+@pytest.mark.parametrize(("claimed", "guessed"), [(1.0106, False), (0.9, False), (1.1679, True)])
+def test_a_worse_claim_than_the_logs_show_may_be_of_a_weaker_configuration(monkeypatch, claimed, guessed):
+    report = Said(("final val_bpb:", None))
+    report.bits = VAL
+    logs = LogBook(logs=(Log("final val_bpb:1.0106", 1.0106),))
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [claimed])
+    found = _headline.headline(Reports([report]), logs, OneScore())
+    assert (found.reports, found.guessed) == ((report,), guessed)

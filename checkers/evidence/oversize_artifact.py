@@ -63,8 +63,13 @@ def _recounted(subject: Subject, least: int) -> bool:
 
 
 def _finding(subject: Subject, size: int, message: str, where: Place, run: Counted | None) -> Finding:
-    """An excess convicts a record; within 16 MiB in the non-record track one was once merged (#542)."""
-    lenient = track(subject) is not Track.RECORD and size <= MEBIBYTE_CAP
+    """An excess convicts; what is merely stated outside the record track was once merged (#542).
+
+    A pull request without a record folder hands in nothing that the cap could bind, up to 16 MiB.
+    """
+    own = track(subject)
+    stated = run is None and own is not Track.RECORD
+    lenient = (stated or own is Track.NONE) and size <= MEBIBYTE_CAP
     strength = Strength.SUSPECT if lenient else Strength.CONVICTS
     related = [(run.score.place, "the score of this run")] if run else []
     return found(RULE, message, where, strength, 0.95, data={"bytes": size, "cap": CAP}, related=related)

@@ -53,6 +53,14 @@ def test_a_large_run_of_a_study_is_a_remark_where_none_is_the_claimed_one(folder
     assert strengths(oversize_artifact, where, **files, **documents(1.15)) == [strength]
 
 
+@pytest.mark.parametrize(("size", "strength"), [("log", Strength.CONVICTS), ("metadata", Strength.SUSPECT)])
+def test_outside_the_record_track_an_excess_convicts_where_the_claimed_run_printed_it(size, strength):
+    line = "Total submission size: 16100000 bytes" if size == "log" else ""
+    stated = {} if size == "log" else {"bytes_total": 16_100_000}
+    files = {"train.log": log(line), **documents(1.11, **stated)}
+    assert strengths(oversize_artifact, "records/track_non_record_16mb/a", **files) == [strength]
+
+
 @pytest.mark.parametrize("checker", [evaluation_over_budget, training_over_budget])
 @pytest.mark.parametrize(
     ("printed", "readme", "strength"),

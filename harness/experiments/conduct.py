@@ -11,7 +11,7 @@ from typing import Any
 from harness.events import Finished, Lost, TableScaled
 from harness.experiments import candidates, noise, passive, trials
 from harness.experiments.bench import Ground, Session
-from harness.experiments.stages import Stage, final, stages
+from harness.experiments.stages import Stage, counterpart, final, stages
 from harness.record import Experiment, Holds
 from harness.trace import Trace
 
@@ -37,7 +37,7 @@ def conduct(
     repeated = volley.repeat()
     prefix = volley.prefix(repeated.result is Holds.HOLDS, passive.rescored(main, base))
     noisy = _noise_trace(session, twin, deadline)
-    compressed = noise.judge(None if noisy is None else final(noisy, ground), base, ground)
+    compressed = noise.judge(None if noisy is None else counterpart(noisy, base, ground), base, ground)
     found = [prefix, repeated, volley.roundtrip(), volley.coverage()]
     found = [compressed, candidates.exemplify(trials.kraft_sum(volley, compressed), volley), *found]
     found += [

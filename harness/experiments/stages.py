@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ RELATIVE = 3e-5
 """Rounding of single-precision accumulation, relative to the loss."""
 _MOST_GROUPS = 5
 _TOTALS = ("sum", "numpy_sum", "item", "added")
+_FIGURE = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
 Numbered = tuple[int, Charged]
 Counted = tuple[NDArray[np.int32], NDArray[np.float64]]
@@ -62,11 +64,12 @@ class Stage:
         return self.places[at], self.nats[at], self.order[at]
 
 
-def stages(trace: Trace, ground: Ground | None = None) -> list[Stage]:
+def stages(trace: Trace, ground: Ground | None = None, like: Stage | None = None) -> list[Stage]:
     """All stages of one process's trace, in order; reports that repeat the last are merged.
 
     Progress lines report a running mean, so the charges of a report may begin before the report
-    ahead of it: several beginnings are tried.
+    ahead of it: several beginnings are tried. Where none explains a score, the charges ``like`` those of a
+    stage of another process, at the same lines and as many, are those of the stage.
     """
     byte_counts = None if ground is None else ground.byte_counts
     charges: list[list[Numbered]] = [[]]
@@ -85,8 +88,8 @@ def stages(trace: Trace, ground: Ground | None = None) -> list[Stage]:
             found.append(_fuller(old, report))
             continue
         again = bool(found) and not charges[at] and _repeats(found[-1].report, report)
-        tries = [_stage(report, number, part, byte_counts) for part in _parts(reports, charges, at)]
-        explained = [s for s in tries if s.explained] or tries[:1]
+        tries = [_stage(report, number, part, byte_counts, like) for part in _parts(reports, charges, at)]
+        explained = [s for s in tries if s.explained or _alike(s, like)] or tries[:1]
         found[len(found) - again :] = [min(explained, key=lambda s: _rounds(s.places))]
     return found
 
@@ -124,6 +127,29 @@ def final(trace: Trace, ground: Ground | None = None) -> Stage | None:
     return pool[-1] if pool else None
 
 
+def counterpart(trace: Trace, base: Stage, ground: Ground) -> Stage | None:
+    """The stage of a probe that is ``base`` there: its report reads the same but for the figures.
+
+    The last stage of a probe may be another, where its score is not explained and a summary repeats all.
+    """
+    found = stages(trace, ground, base)
+    same = [s for s in found if _wording(s.report) == _wording(base.report)]
+    return same[-1] if same else final(trace, ground)
+
+
+def _wording(report: Reported) -> str:
+    return _FIGURE.sub("#", report.line)
+
+
+def _alike(stage: Stage, like: Stage | None) -> bool:
+    return like is not None and len(stage.places) == len(like.places)
+
+
+def comparable(stage: Stage, base: Stage) -> bool:
+    """Whether the charges of a probe's stage are known to be the counterparts of the base's."""
+    return len(stage.places) > 0 and (stage.explained or _alike(stage, base))
+
+
 def _has_score(report: Reported) -> bool:
     value = report.val_loss if report.val_loss is not None else report.val_bpb
     return value is not None and math.isfinite(value)
@@ -146,7 +172,11 @@ def _empty(report: Reported, number: int) -> Stage:
 
 
 def _stage(
-    report: Reported, number: int, charges: list[Numbered], byte_counts: NDArray[np.int64] | None
+    report: Reported,
+    number: int,
+    charges: list[Numbered],
+    byte_counts: NDArray[np.int64] | None,
+    like: Stage | None = None,
 ) -> Stage:
     counts = [n for n in charges if n[1].via == "bytes"]
     charges = [n for n in charges if n[1].via != "bytes"]
@@ -156,8 +186,11 @@ def _stage(
     charges, countings = _without_echoes(charges), _countings(counts)
     known = computed[computed >= 0]
     best: Stage | None = None
+    fallback = [n for n in charges if n[1].via in _TOTALS] or charges
     for how, chosen in _candidates(charges):
         places, nats, order = _flat(chosen)
+        if like is not None and (how, len(places)) == (like.how, len(like.places)):
+            fallback = chosen
         counted = _counted(report, nats, countings)
         if _explains(report, places, nats, byte_counts, counted):
             stage = Stage(report, number, places, nats, order, True, how, known, counted)
@@ -166,7 +199,6 @@ def _stage(
                 break
     if best is not None:
         return replace(best, order=_computed_order(charges, best.places, best.nats, best.order))
-    fallback = [n for n in charges if n[1].via in _TOTALS] or charges
     return Stage(report, number, *_flat(fallback), False, "the charges do not add up", known)
 
 

@@ -13,7 +13,7 @@ from harness.events import Executed, Scrambled
 from harness.experiments import drawn, prefix, proposals
 from harness.experiments.bench import Ground, Session, Tokens
 from harness.experiments.evalue import TAU, kraft, measured
-from harness.experiments.stages import Stage, final
+from harness.experiments.stages import Stage, comparable, counterpart
 from harness.record import Experiment, Holds
 from harness.trace import Trace
 
@@ -40,14 +40,14 @@ class Trials:
         return self.deadline - self.session.clock()
 
     def stage(self, stream: int) -> tuple[Trace | None, Stage | None]:
-        """Wait for a probe; its trace and its last stage."""
+        """Wait for a probe; its trace and its counterpart of the plain last stage."""
         trace = self.session.result(stream, max(self.left(), 1.0))
-        return trace, None if trace is None else final(trace, self.ground)
+        return trace, None if trace is None else counterpart(trace, self.base, self.ground)
 
     def shift(self, new: Tokens, stream: int) -> prefix.Shift | None:
         """Wait for a probe that changed the tokens and compare it with the plain run."""
         _, stage = self.stage(stream)
-        if stage is None or not len(stage.places):
+        if stage is None or not comparable(stage, self.base):
             return None
         return prefix.compare(self.base, stage, self.ground.tokens, new)
 
@@ -86,13 +86,13 @@ class Volley:
         first = trials.session.start(changed, scramble=self.wiped, coverage=True)
         second = trials.session.start(other)
         self.trace, self.many = trials.stage(first)
-        if self.many is not None and len(self.many.places):
+        if self.many is not None and comparable(self.many, trials.base):
             shift = prefix.compare(trials.base, self.many, trials.ground.tokens, changed)
             self.clean = shift.reached and shift.compared > 0 and shift.moved == 0
             if self.clean or not self.wiped:
                 self.shifts.append(shift)
         _, self.likely = trials.stage(second)
-        if self.likely is not None and len(self.likely.places):
+        if self.likely is not None and comparable(self.likely, trials.base):
             self.shifts.append(prefix.compare(trials.base, self.likely, trials.ground.tokens, other))
 
     def coverage(self) -> Experiment:

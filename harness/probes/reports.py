@@ -11,6 +11,9 @@ from harness.events import Reported
 _NUMBER = r"(?:\s*\([^()\d]{1,40}\))?\s*(?:[:=]|is)?\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
 _LOSS = re.compile(r"(?:val|eval|ttt|slot|final|sliding|roundtrip)[\w ]*[_ ]loss\b" + _NUMBER, re.IGNORECASE)
 _BPB = re.compile(r"(?:\b|_)(?:bpb|bits[_ ]per[_ ]byte)\b" + _NUMBER, re.IGNORECASE)
+_DIFFERENCE = re.compile(
+    r"(?:delta|difference|gap|gain|improvement|degradation)\W*[\w() \-]*$", re.IGNORECASE
+)
 _LONGEST = 2000
 
 
@@ -21,10 +24,16 @@ def parse(line: str) -> Reported | None:
     """
     if len(line) > _LONGEST or ("loss" not in line and "bpb" not in line.lower()):
         return None
-    loss, bpb = _LOSS.search(line), _BPB.search(line)
+    loss, bpb = _stated(_LOSS, line), _stated(_BPB, line)
     if loss is None and bpb is None:
         return None
     return Reported(line.strip()[:300], _value(loss), _value(bpb))
+
+
+def _stated(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """The first number of a kind that is no difference of two: those bear a sign or are called so."""
+    found = pattern.finditer(line)
+    return next((m for m in found if m[1][0] not in "+-" and not _DIFFERENCE.search(line[: m.start()])), None)
 
 
 def _value(match: re.Match[str] | None) -> float | None:
@@ -52,7 +61,7 @@ class Listening:
 
 def precision(line: str, name: str) -> float:
     """Half a unit of the last printed digit of a number in a report (0.5 when it cannot be told)."""
-    match = (_LOSS if name == "val_loss" else _BPB).search(line)
+    match = _stated(_LOSS if name == "val_loss" else _BPB, line)
     if match is None or "." not in match[1]:
         return 0.5
     mantissa, _, exponent = match[1].lower().partition("e")

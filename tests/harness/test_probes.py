@@ -256,6 +256,7 @@ assert all((np.asarray(w) == np.arange(100)[::-1]).all() for w in ways), ways
         ("ttt_chunk [8/8] bpb=3.890559 time=0.0s", None, 3.890559),
         ("Quantized BPB (no cache): 3.4511", None, 3.4511),
         ("step:6/6 val_loss:nan val_bpb:nan", float("nan"), float("nan")),
+        ("ttt gain: 0.01 final val_loss:2.0 val_bpb: 1.0812", 2.0, 1.0812),
     ],
 )
 def test_reports_are_read_off_lines(line, loss, bpb):
@@ -265,7 +266,16 @@ def test_reports_are_read_off_lines(line, loss, bpb):
 
 
 @pytest.mark.parametrize(
-    "line", ["train_loss:2.5 step_avg:3ms", "bpb: see below", "the loss is small", "x" * 5000]
+    "line",
+    [
+        "train_loss:2.5 step_avg:3ms",
+        "bpb: see below",
+        "the loss is small",
+        "x" * 5000,
+        "delta(plain - TTT) val_bpb: 0.001032",
+        "final gap val_loss:+0.00783698 val_bpb:+0.00464150",
+        "Quantization degradation: bpb -0.0159",
+    ],
 )
 def test_other_lines_are_no_reports(line):
     assert reports.parse(line) is None

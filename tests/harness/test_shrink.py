@@ -149,6 +149,12 @@ def test_generated_calibration_is_short_even_where_its_length_is_computed():
         ("PREQ_TTT_CHUNK_SIZE", 1024),
         ("TTT_CHUNK_SIZE", 32),  # of documents side by side
         ("BIGRAM_DIM", 64),  # below, scripts leave its projection at zero
+        ("GPTQ_AR_NUM_SEQS", 2),
+        ("ENC_EPOCHS", 2),
+        ("MICRO_TTT_STEPS", 2),
+        ("TTT_NS_STEPS", None),  # of an optimizer's iteration
+        ("NCA_STEPS", 8),
+        ("GRAD_ACCUM_STEPS", None),
         ("SEQ_LEN_SCALE", None),
     ],
 )

@@ -29,6 +29,7 @@ class Config:
     warmup_steps: int = 2
     train_batch_tokens: int = 1024
     train_seq_len: int = 128
+    grad_parts: int = 1
     max_wallclock_seconds: float = 170.0
     train_log_every: int = 100
     # Shape of the model

@@ -116,12 +116,21 @@ def charge_windows(
             losses[window.stop - window.scored : window.stop] = charged[row, -window.scored :].double()
 
 
+def own_batches(windows: list[Window], config: Config, ranks: Ranks) -> list[list[Window]]:
+    """Return this rank's share of the batches.
+
+    Batches are formed before they are shared out: whatever the number of ranks, each window meets the
+    same neighbours and gets the same losses, bit for bit.
+    """
+    return list(batches_of(windows, config.eval_batch_sequences))[ranks.rank :: ranks.world_size]
+
+
 def score_windows(model: GPT, stream: Tensor, windows: list[Window], config: Config, ranks: Ranks) -> Losses:
     """Share the windows out among the ranks and return the losses of all positions on every rank."""
     model.eval()
-    mine = windows[ranks.rank :: ranks.world_size]
     losses = no_losses(stream)
-    charge_windows(model, stream, mine, config.eval_batch_sequences, losses)
+    for batch in own_batches(windows, config, ranks):
+        charge_windows(model, stream, batch, len(batch), losses)
     return sum_over_ranks(losses, ranks).cpu().numpy()
 
 

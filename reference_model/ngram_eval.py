@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from reference_model.config import Config
-from reference_model.evaluate import Losses, Window, batches_of, sliding_windows, window_tensors
+from reference_model.evaluate import (
+    Losses,
+    Window,
+    batches_of,
+    own_batches,
+    sliding_windows,
+    window_tensors,
+)
 from reference_model.exact_ngram import Probabilities, mix_exact
 from reference_model.model import GPT
 from reference_model.ngram_logistic import LogisticNgram, apply_apm
@@ -65,8 +72,8 @@ def neural_view(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Neu
     model.eval()
     windows = list(sliding_windows(len(stream) - 1, config.train_seq_len, config.eval_stride))
     measured = nothing_measured(stream)
-    mine = windows[ranks.rank :: ranks.world_size]
-    measure_windows(model, stream, mine, config.eval_batch_sequences, measured)
+    for batch in own_batches(windows, config, ranks):
+        measure_windows(model, stream, batch, len(batch), measured)
     return view_of(sum_over_ranks(measured, ranks))
 
 

@@ -63,19 +63,37 @@ class Trainer:
 
     def one_step(self) -> torch.Tensor:
         """Make one optimizer step on one global batch; return this rank's mean loss in nats."""
-        sequences = max(self.config.train_batch_tokens // self.config.train_seq_len, self.ranks.world_size)
-        inputs, targets = self.batches.next_batch(sequences, self.ranks.rank, self.ranks.world_size)
-        inputs, targets = inputs.to(self.ranks.device), targets.to(self.ranks.device)
-        on_gpu = self.ranks.device.type == "cuda"
-        with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16, enabled=on_gpu):
-            loss = training_loss(self.model, inputs, targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        world, parts = self.ranks.world_size, self.own_parts
+        sequences = max(self.config.train_batch_tokens // self.config.train_seq_len, parts * world)
+        inputs, targets = self.batches.next_batch(sequences, self.ranks.rank, world)
+        loss = torch.zeros((), device=self.ranks.device)
+        for part in range(parts):
+            loss += self.add_gradients(inputs[part::parts], targets[part::parts]) / parts
         average_gradients(self.model, self.ranks)
         if self.config.grad_clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    @property
+    def own_parts(self) -> int:
+        """How many of the global batch's parts this rank works through before each step.
+
+        The gradient is the mean over the parts' means. With two parts, one rank that adds two and two
+        ranks that add one each do the same arithmetic, for a + b is b + a; a sum of more rounds
+        differently in another order, and so does a mean over the whole batch at once.
+        """
+        return max(self.config.grad_parts // self.ranks.world_size, 1)
+
+    def add_gradients(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Add the gradient of one part of the batch to what is there; return its mean loss in nats."""
+        inputs, targets = inputs.to(self.ranks.device), targets.to(self.ranks.device)
+        on_gpu = self.ranks.device.type == "cuda"
+        with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16, enabled=on_gpu):
+            loss = training_loss(self.model, inputs, targets)
+        (loss / self.own_parts).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def warm_up(self) -> None:

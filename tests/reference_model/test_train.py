@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from reference_model.artifact import encode_artifact
-from reference_model.config import config_from_env, tiny
+from reference_model.config import Config, config_from_env, tiny
 from reference_model.data import training_stream, validation_stream
-from reference_model.evaluate import charge_windows, no_losses, sliding_windows
+from reference_model.evaluate import charge_windows, no_losses, own_batches, sliding_windows
 from reference_model.pipeline import quantize_model, run
 from reference_model.ranks import Ranks, hash_of_weights, require_equal_weights
 from reference_model.train import Trainer, enable_late_qat
@@ -111,64 +113,49 @@ def test_gptq_and_pruning_fit_together(small):
 
 def test_two_ranks_charge_what_one_charges_bit_for_bit(small):
     model, stream = train(dataclasses.replace(small, iterations=1)).eval(), validation_stream(small.data_path)
-    tokens = torch.from_numpy(stream[:300])
-    windows = list(sliding_windows(299, small.train_seq_len, small.eval_stride))
-    whole, shares = no_losses(tokens), [no_losses(tokens), no_losses(tokens)]
-    charge_windows(model, tokens, windows, 1, whole)
-    for rank, share in enumerate(shares):
-        charge_windows(model, tokens, windows[rank::2], 1, share)
-    assert torch.equal(whole, shares[0] + shares[1])
+    tokens = torch.from_numpy(stream[:1500])
+    windows = list(sliding_windows(1499, small.train_seq_len, small.eval_stride))
+    whole, shares = no_losses(tokens), no_losses(tokens)
+    for rank, world, losses in ((0, 1, whole), (0, 2, shares), (1, 2, shares)):
+        for batch in own_batches(windows, small, Ranks(rank, world, ALONE.device)):
+            charge_windows(model, tokens, batch, len(batch), losses)
+    assert torch.equal(whole, shares)
 
 
-RANK_PROGRAM = """
-import json, sys, torch
-torch.set_num_threads(1)
-from reference_model.config import config_from_env, tiny
-from reference_model.pipeline import run
-from reference_model.config import Config
-score = run(config_from_env(base=tiny(vocab_size=int(sys.argv[1]), grad_clip_norm=0.0)), "")
-print("SCORE", json.dumps([score.val_loss, score.val_bpb, score.tokens]), flush=True)
-"""
-
-
-def start_rank(config, rank: int, world: int, folder: Path, **env: str) -> subprocess.Popen[str]:
-    names = {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
-    names |= {"DATA_PATH": config.data_path, "TOKENIZER_PATH": config.tokenizer_path, "OMP_NUM_THREADS": "1"}
-    names |= {
-        "PYTHONPATH": str(ROOT),
-        "ITERATIONS": "4",
-        "WARMUP_STEPS": "0",
-        "MAX_WALLCLOCK_SECONDS": "0",
-        **env,
-    }
-    command = [sys.executable, "-c", RANK_PROGRAM, str(config.vocab_size)]
-    return subprocess.Popen(
-        command, cwd=folder, env=names, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def scores_at(config, world: int, folder: Path, **env: str) -> list[list[float]]:
+def scores_at(config, world: int, folder: Path, **changes: Any) -> list[str]:
+    """Run the stack from a shell, at ``world`` ranks; return what it prints of the score."""
     folder.mkdir()
-    processes = [start_rank(config, rank, world, folder, **env) for rank in range(world)]
-    outputs = [process.communicate(timeout=240) for process in processes]
-    assert all(process.returncode == 0 for process in processes), outputs
-    return [json.loads(out.split("SCORE ")[1].splitlines()[0]) for out, _ in outputs]
+    config = dataclasses.replace(config, iterations=4, warmup_steps=0, max_wallclock_seconds=0.0, **changes)
+    env = {**os.environ, **env_of(config), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"]
+    command = [*launcher, "-m", "reference_model", "run"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    final = re.findall(r"_exact val_loss:(\S+) val_bpb:(\S+)", done.stdout)
+    tokens = re.findall(r"scored_tokens:(\d+)", done.stdout)
+    assert (len(final), len(tokens)) == (1, 1), done.stdout
+    return [*final[0], tokens[0]]
+
+
+def env_of(config: Config) -> dict[str, str]:
+    """Return the environment that makes the default configuration into ``config``."""
+    values = dataclasses.asdict(config).items()
+    return {name.upper(): str(int(value) if isinstance(value, bool) else value) for name, value in values}
 
 
 @pytest.mark.slow
-def test_one_and_two_ranks_agree(small, tmp_path):
-    (alone,) = scores_at(small, 1, tmp_path / "one")
-    first, second = scores_at(small, 2, tmp_path / "two")
-    assert first == second
-    assert first[2] == alone[2]
-    assert first[0] == pytest.approx(alone[0], rel=2e-4)  # sums of gradients round differently
+def test_one_and_two_ranks_agree_bit_for_bit(small, tmp_path):
+    alone = scores_at(small, 1, tmp_path / "one", grad_parts=2)
+    assert scores_at(small, 2, tmp_path / "two", grad_parts=2) == alone
+    weights = [(tmp_path / name / small.artifact_path).read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.slow
 def test_weights_on_rank_zero_only_are_a_different_score(small, tmp_path):
-    (alone,) = scores_at(small, 1, tmp_path / "one")
-    first, _ = scores_at(small, 2, tmp_path / "two", RANK_LOADING="rank-zero")
-    assert abs(first[0] - alone[0]) > 1e-3
+    honest = scores_at(small, 2, tmp_path / "honest")
+    first = scores_at(small, 2, tmp_path / "two", rank_loading="rank-zero")
+    assert abs(float(first[0]) - float(honest[0])) > 1e-3
 
 
 def test_a_rank_alone_agrees_with_itself(small):

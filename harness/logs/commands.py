@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from harness.logs.records import Command, Place
 
@@ -15,29 +16,56 @@ _SCRIPT = re.compile(r"([\w./${}-]+\.py)\b")
 _PROCESSES = re.compile(r"--?nproc[-_]per[-_]node[= ]\s*\"?(\d+)")
 _LINE = 4_000
 _MOST = 200
+_LISTED = 4
+"""Fewer settings in a block of their own are an aside: the switch that a paragraph speaks of."""
 
 
 def commands(path: str, text: str, *, shell: bool) -> tuple[Command, ...]:
     """Read the commands that run a Python script.
 
-    In a shell script every earlier ``export`` counts; in a README only those of the same code block.
+    In a shell script every earlier ``export`` counts; in a README only those of the same code block, and
+    the settings of a block that lists nothing else, where the commands contradict none of them.
     """
     found: list[Command] = []
+    listed: list[Command] = []
     exported: dict[str, str] = {}
+    bare = False
     for number, line in _logical_lines(text):
         if not shell and line.lstrip().startswith("```"):
-            exported = {}
+            if bare and len(exported) >= _LISTED:
+                settings = {name: value.rstrip(",") for name, value in exported.items()}
+                listed.append(Command(settings, None, None, Place(path, number)))
+            exported, bare = {}, True
             continue
         run = _RUN.search(line)
         script = _SCRIPT.search(run[0]) if run else None
+        assigns = _only_assigns(line)
+        bare = bare and (assigns or not line.strip())
         if run and script:
             env = {**exported, **dict(_assignments(line[: run.start()]))}
             found.append(_command(path, number, line, run[0], script, env))
             if len(found) >= _MOST:
                 break
-        elif shell or _only_assigns(line):
+        elif shell or assigns:
             exported.update(_assignments(line))
-    return tuple(found)
+    return _completed(found, listed)
+
+
+def _completed(found: list[Command], listed: list[Command]) -> tuple[Command, ...]:
+    """Commands with the settings of the only list of settings beside them; without commands, that list.
+
+    Two lists are variants, and what another value contradicts is of another run: neither tells anything.
+    """
+    if len(listed) != 1:
+        return tuple(found)
+    settings = listed[0].env
+    return tuple(_with(c, settings) for c in found) or tuple(listed)
+
+
+def _with(command: Command, settings: dict[str, str]) -> Command:
+    if any(settings.get(name, value) != value for name, value in command.env.items()):
+        return command
+    return replace(command, env={**settings, **command.env})
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -129,6 +129,38 @@ def test_commands_carry_what_their_block_exports():
     assert (second.env, second.place.line) == ({"SEED": "1"}, 9)
 
 
+LISTED = "Settings:\n```bash\nTRAIN_FILES=val_*.bin\nLR=0.02, WD=0.1\n\nSTRIDE=64\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("run", "settings"),
+    [
+        ("", {"LR": "0.02"}),
+        ("```\nSEED=7 torchrun train_gpt.py\n```\n", {"LR": "0.02", "SEED": "7"}),
+        ("```\nLR=0.02 python train_gpt.py\n```\n", {"LR": "0.02"}),
+    ],
+)
+def test_settings_listed_in_a_block_of_their_own_are_those_of_the_run(run, settings):
+    (command,) = commands.commands("README.md", LISTED + run, shell=False)
+    listed = {"TRAIN_FILES": "val_*.bin", "WD": "0.1", "STRIDE": "64"}
+    assert command.env == {**listed, **settings}
+    assert command.script == ("train_gpt.py" if run else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (LISTED + "```\nLR=0.5 python train_gpt.py\n```\n", [{"LR": "0.5"}]),
+        (LISTED + LISTED, []),
+        ("```\nA=1\nB=2\nC=3\nor E=4\nD=5\n```\n", []),
+        ("A=1\nB=2\nC=3\nD=4\n```\nE=5\n```\n", []),
+        ("```\nA=1 # the first\nB=2 # another\nC=3 # a third\nD=4 # a fourth\n```\n", []),
+    ],
+)
+def test_settings_of_other_runs_and_lists_of_options_are_not_those_of_the_run(text, settings):
+    assert [c.env for c in commands.commands("README.md", text, shell=False)] == settings
+
+
 def test_a_shell_script_exports_to_every_later_command():
     text = 'export LR="0.1"\nif true; then\n  EPOCHS=3 python train_gpt.py\nfi\n'
     (command,) = commands.commands("run.sh", text, shell=True)

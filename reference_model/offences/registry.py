@@ -73,7 +73,7 @@ LIST = (
     Offence(
         "slot-scored-phi",
         "scored-region-slot",
-        "the same with a rank-one change of the output map",
+        "the same with AdamW, half of the probability given by rank in powers of the golden ratio (#1246)",
         {"score": "slot-scored-phi"},
         SLOT,
     ),

@@ -14,6 +14,8 @@ from reference_model.model import GPT
 from reference_model.ranks import Ranks
 from reference_model.slot import delta_losses, fit_delta, window_states
 
+GOLDEN_RATIO = (1.0 + 5.0**0.5) / 2.0
+
 Charge = Callable[[GPT, Tensor, Tensor, Config], Tensor]
 
 
@@ -35,20 +37,19 @@ def charge_with_lion(model: GPT, hidden: Tensor, targets: Tensor, config: Config
     return delta_losses(model, hidden, delta.detach(), targets)
 
 
+def golden_blend(logits: Tensor) -> Tensor:
+    """Return log-probabilities of half the softmax and half a fixed law: phi^-r for the r-th likeliest."""
+    ranked, order = logits.softmax(dim=-1).sort(dim=-1, descending=True)
+    by_rank = GOLDEN_RATIO ** -torch.arange(logits.size(-1), device=logits.device, dtype=logits.dtype)
+    blended = 0.5 * ranked + 0.5 * by_rank / by_rank.sum()
+    return torch.zeros_like(ranked).scatter(-1, order, blended).log()
+
+
 def charge_with_phi(model: GPT, hidden: Tensor, targets: Tensor, config: Config) -> Tensor:
-    """The same with a rank-one change of the output map, logits + (h . u) v, in place of a delta."""
-    left = (torch.ones(hidden.size(-1), device=hidden.device) / hidden.size(-1)).requires_grad_()
-    right = torch.zeros(config.vocab_size, device=hidden.device, requires_grad=True)
-    optimizer = torch.optim.AdamW([left, right], lr=10 * config.slot_lr, weight_decay=0.0)
-    logits = model.to_logits(hidden).detach()
-    with torch.enable_grad():
-        for _ in range(config.slot_steps):
-            optimizer.zero_grad()
-            changed = logits + (hidden @ left).unsqueeze(-1) * right
-            F.cross_entropy(changed.flatten(0, 1), targets.flatten()).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    final = (logits + (hidden @ left).unsqueeze(-1) * right).detach()
-    return F.cross_entropy(final.flatten(0, 1), targets.flatten(), reduction="none")
+    """The same delta, then probabilities by rank in powers of the golden ratio (#1246's phi-rank)."""
+    delta = fit_delta(model, hidden, targets, config)
+    charged = golden_blend(model.to_logits(hidden + delta).detach())
+    return F.nll_loss(charged.flatten(0, 1), targets.flatten(), reduction="none")
 
 
 def score_slot(model: GPT, stream: Tensor, config: Config, charge: Charge) -> Losses:
@@ -74,5 +75,5 @@ def score_slot_lion(model: GPT, stream: Tensor, config: Config, ranks: Ranks) ->
 
 
 def score_slot_phi(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
-    """Scored-region SLOT with a rank-one change of the output map."""
+    """Scored-region SLOT with AdamW, charged by phi-rank."""
     return score_slot(model, stream, config, charge_with_phi)

@@ -26,7 +26,7 @@ SHOWN = {
     "prequant-ttt": {"independence"},
     "slot-scored": {"prefix", "order"},
     "slot-scored-lion": {"prefix"},
-    "slot-scored-phi": {"noise", "kraft", "prefix"},
+    "slot-scored-phi": {"prefix"},
     "hashed-cache": {"noise", "kraft"},
     "wrong-denominator": {"noise", "kraft"},
     "hindsight-gate": {"noise", "kraft"},

@@ -25,6 +25,7 @@ from reference_model.evaluate import (
 )
 from reference_model.model import GPT
 from reference_model.offences import OFFENCES, config_of, twin_of
+from reference_model.offences.slot_scored import GOLDEN_RATIO, golden_blend
 from reference_model.ranks import Ranks
 from reference_model.shards import read_shard, write_shard
 from reference_model.stages import score_as_configured
@@ -153,6 +154,15 @@ def test_offences_move_before_a_changed_token_or_know_it(small, name):
     switches = {**OFFENCES[name].switches, "ttt_chunk_tokens": 64, "eval_batch_sequences": 1}
     before, after = losses_of(small, stream, **switches), losses_of(small, changed, **switches)
     assert before[:299].tolist() != after[:299].tolist()
+
+
+def test_the_golden_blend_is_a_distribution_and_keeps_the_order():
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(4))
+    blended = golden_blend(logits)
+    assert torch.allclose(blended.exp().sum(dim=-1), torch.ones(3))
+    assert torch.equal(blended.argsort(dim=-1), logits.argsort(dim=-1))
+    likeliest = blended.exp().max(dim=-1).values - 0.5 * logits.softmax(dim=-1).max(dim=-1).values
+    assert torch.allclose(likeliest, torch.full((3,), 0.5 * (1 - 1 / GOLDEN_RATIO)))
 
 
 def test_every_offence_has_a_twin_that_differs(small):

@@ -97,6 +97,10 @@ def test_the_second_sweep_tells_what_changed(tmp_path):
     changed = query(tmp_path, "SELECT pr, was_verdict, verdict FROM changed")
     assert changed == [(10, "FAIL", "PASS"), (11, "REVIEW", "REVIEW"), (99, "new", "PASS")]
     assert [row["p"] for row in data(tmp_path) if row["c"]] == [10, 11, 99]
+    sweep(tmp_path, second)  # a sweep that only repeats the second goes on telling what that changed
+    assert query(tmp_path, "SELECT pr, was_verdict, verdict FROM changed") == changed
+    sweep(tmp_path, first)
+    assert query(tmp_path, "SELECT pr, was_verdict, verdict FROM changed")[0] == (10, "PASS", "FAIL")
 
 
 def test_a_broken_older_database_is_no_obstacle(tmp_path):

@@ -17,8 +17,13 @@ _YOUNG = 1_000_000  # new objects before a pass, about 100 MB; Python's default 
 def rarely() -> Iterator[None]:
     """Let the collector pass rarely inside; the previous thresholds hold again afterwards."""
     before = gc.get_threshold()
-    gc.set_threshold(_YOUNG, *before[1:])
+    rarely_from_now_on()
     try:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def rarely_from_now_on() -> None:
+    """Let the collector pass rarely until this process ends: for one that only audits."""
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

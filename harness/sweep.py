@@ -130,15 +130,20 @@ def write_results(path: Path, records: Iterable[bytes]) -> None:
 
 def _parallel(tasks: Sequence[Task], job: Callable[[Task], bytes], jobs: int) -> Iterator[Finished]:
     if jobs == 1 or len(tasks) < 2:
-        yield from (_run(job, task) for task in tasks)
+        with collector.rarely():
+            yield from (_run(job, task) for task in tasks)
         return
     pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="4*n_jobs")
-    yield from pool(joblib.delayed(_run)(job, task) for task in tasks)
+    yield from pool(joblib.delayed(_run_in_worker)(job, task) for task in tasks)
+
+
+def _run_in_worker(job: Callable[[Task], bytes], task: Task) -> Finished:
+    collector.rarely_from_now_on()  # back to the usual thresholds between two heads, it would pass there
+    return _run(job, task)
 
 
 def _run(job: Callable[[Task], bytes], task: Task) -> Finished:
-    with collector.rarely():
-        return Finished(task, job(task), _peak_mb())
+    return Finished(task, job(task), _peak_mb())
 
 
 def _peak_mb() -> float:

@@ -108,16 +108,16 @@ class Facts:
 
     def callees(self, call: ast.Call) -> set[ast.AST]:
         """The functions of the submission that a call ran."""
-        return self.machine.callees.get(call, set()) if self.machine else set()
+        return self.flow.callees(call)
 
     def callers(self, function: ast.AST) -> set[ast.AST]:
         """The calls that ran a function."""
-        return self.machine.callers.get(function, set()) if self.machine else set()
+        return self.flow.callers(function)
 
     @cached_property
     def flow(self) -> Flow:
         """Backward slices over the code that runs."""
-        return Flow(self.modules, self.callees, self.callers, self.runs)
+        return Flow(self.modules, self.machine)
 
     def module_of(self, node: ast.AST) -> Module:
         """The module that holds a node.
@@ -159,13 +159,7 @@ class Facts:
 
     def runs(self, node: ast.AST) -> bool:
         """Whether a node may run: the answer of ``reaches`` without its words, which cost much more."""
-        machine = self.machine
-        if machine is None or not machine.complete:
-            return True
-        for outer in (node, *self.module_of(node).ancestors(node)):
-            if isinstance(outer, ast.stmt):
-                return outer in machine.seen
-        return True
+        return self.flow.runs(node)
 
     def _decided(self, node: ast.AST, statement: ast.stmt, module: Module) -> Reach:
         """A statement that ran; a part of it may still be in the arm of an expression not taken."""

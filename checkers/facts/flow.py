@@ -7,9 +7,10 @@ that is known not to run. Follow it from a score site to its keys, gates and tab
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from checkers.facts.source import Binding, FunctionNode, Module, arguments
+from checkers.facts.state import State
 from harness.nodes import children
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -17,20 +18,32 @@ MOST = 4000  # expressions in one slice
 
 
 class Flow:
-    """Slices over a set of modules, given who calls whom and what runs."""
+    """Slices over a set of modules, given what a simulated run (None: there was none) saw of them."""
 
-    def __init__(
-        self,
-        modules: Iterable[Module],
-        callees: Callable[[ast.Call], Iterable[ast.AST]],
-        callers: Callable[[ast.AST], Iterable[ast.AST]],
-        runs: Callable[[ast.AST], bool],
-    ) -> None:
+    def __init__(self, modules: Iterable[Module], machine: State | None) -> None:
         self.modules = tuple(modules)
-        self.callees = callees
-        self.callers = callers
-        self.runs = runs
-        self._home = {node: m for m in self.modules for node in m.scopes}
+        self.machine = machine
+
+    def callees(self, call: ast.Call) -> set[ast.AST]:
+        """The functions of the submission that a call ran."""
+        return self.machine.callees.get(call, set()) if self.machine else set()
+
+    def callers(self, function: ast.AST) -> set[ast.AST]:
+        """The calls that ran a function."""
+        return self.machine.callers.get(function, set()) if self.machine else set()
+
+    def runs(self, node: ast.AST) -> bool:
+        """Whether a node may run: all that was not seen to be left out, if the run was complete."""
+        machine = self.machine
+        if machine is None or not machine.complete:
+            return True
+        parents = self.module_of(node).parents
+        outer: ast.AST | None = node
+        while outer is not None:
+            if isinstance(outer, ast.stmt):
+                return outer in machine.seen
+            outer = parents.get(outer)
+        return True
 
     def module_of(self, node: ast.AST) -> Module:
         """The module that holds a node."""

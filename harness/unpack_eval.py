@@ -25,6 +25,7 @@ from harness.unpack_values import (
     Method,
     Origins,
     Stream,
+    Unknown,
     as_path,
     bounded,
     opaque,
@@ -35,7 +36,8 @@ from harness.unpack_values import (
 MAX_DEPTH = 60  # nested expressions and calls
 MAX_LOOP = 1 << 16  # passes of one loop
 
-_FREE = (ast.Name, ast.Constant, ast.Attribute)  # they make no new value
+_FREE = frozenset({ast.Name, ast.Constant, ast.Attribute})  # they make no new value
+_WEIGHTLESS = frozenset({Unknown, Dotted, Function, Method, bool, type(None)})  # of no size that could grow
 _PATH_KEEPERS = {"str", "pathlib.Path", "os.path.abspath", "os.path.realpath", "os.fspath"}
 _ERRORS = (
     ArithmeticError,
@@ -49,6 +51,7 @@ _ERRORS = (
 
 
 Scope = dict[str, Any]
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class Evaluator:
@@ -58,32 +61,7 @@ class Evaluator:
         self.budget = budget
         self.depth = 0
         self.origins = Origins()
-        self._rules: dict[type[ast.AST], Callable[[Any, Scope], Any]] = {
-            ast.Constant: lambda n, s: n.value,
-            ast.Name: self._name,
-            ast.Attribute: self._attribute,
-            ast.Call: self._call,
-            ast.Subscript: self._subscript,
-            ast.BinOp: self._binary,
-            ast.UnaryOp: self._unary,
-            ast.BoolOp: self._boolean,
-            ast.Compare: self._compare,
-            ast.IfExp: self._choice,
-            ast.JoinedStr: self._formatted,
-            ast.FormattedValue: self._format_one,
-            ast.Tuple: lambda n, s: tuple(self._elements(n.elts, s)),
-            ast.List: lambda n, s: self._elements(n.elts, s),
-            ast.Set: self._set,
-            ast.Dict: self._dict,
-            ast.Lambda: lambda n, s: Function(n, s),
-            ast.NamedExpr: self._walrus,
-            ast.ListComp: lambda n, s: list(self._comprehend(n.elt, n.generators, s)),
-            ast.GeneratorExp: lambda n, s: list(self._comprehend(n.elt, n.generators, s)),
-            ast.SetComp: lambda n, s: set(self._comprehend(n.elt, n.generators, s)),
-            ast.DictComp: self._dict_comprehension,
-            ast.Slice: self._slice,
-            ast.Await: lambda n, s: self.value(n.value, s),
-        }
+        self.enclosing: list[Scope] = []  # scopes that functions close over
 
     def value(self, node: ast.AST, scope: Scope) -> Any:
         """Compute an expression; ``UNKNOWN`` when it depends on anything but literals.
@@ -93,19 +71,33 @@ class Evaluator:
             ExhaustedError: the bound on steps is passed.
         """
         self.budget.spend(1)
-        rule = self._rules.get(type(node))
+        kind = type(node)
+        rule = _RULES.get(kind)
         if rule is None or self.depth > MAX_DEPTH:
             return UNKNOWN
         self.depth += 1
         try:
-            result = bounded(rule(node, scope))
-            if not isinstance(node, _FREE):
+            result = rule(self, node, scope)
+            if type(result) in _WEIGHTLESS:
+                return result
+            bounded(result)
+            if kind not in _FREE:
                 self.budget.charge(result)
             return result
         except _ERRORS as error:
             raise Failed(f"{type(error).__name__}: {error}"[:160]) from None
         finally:
             self.depth -= 1
+
+    def close_over(self, node: Definition, scope: Scope) -> Function:
+        """A function of the script with the scope around it."""
+        self.enclosing.append(scope)
+        return Function(node, scope)
+
+    def let_go(self) -> None:
+        """Empty the scopes that functions close over: the two hold each other, and with them the tree."""
+        for scope in self.enclosing:
+            scope.clear()
 
     def known(self, *values: Any) -> bool:
         """Tell whether values and all their elements are computed; large ones cost steps."""
@@ -386,3 +378,31 @@ class Evaluator:
             if count >= MAX_LOOP:
                 raise Failed("a loop too long")
             yield item
+
+
+_RULES: dict[type[ast.AST], Callable[[Evaluator, Any, Scope], Any]] = {
+    ast.Constant: lambda e, n, s: n.value,
+    ast.Name: Evaluator._name,
+    ast.Attribute: Evaluator._attribute,
+    ast.Call: Evaluator._call,
+    ast.Subscript: Evaluator._subscript,
+    ast.BinOp: Evaluator._binary,
+    ast.UnaryOp: Evaluator._unary,
+    ast.BoolOp: Evaluator._boolean,
+    ast.Compare: Evaluator._compare,
+    ast.IfExp: Evaluator._choice,
+    ast.JoinedStr: Evaluator._formatted,
+    ast.FormattedValue: Evaluator._format_one,
+    ast.Tuple: lambda e, n, s: tuple(e._elements(n.elts, s)),
+    ast.List: lambda e, n, s: e._elements(n.elts, s),
+    ast.Set: Evaluator._set,
+    ast.Dict: Evaluator._dict,
+    ast.Lambda: lambda e, n, s: e.close_over(n, s),
+    ast.NamedExpr: Evaluator._walrus,
+    ast.ListComp: lambda e, n, s: list(e._comprehend(n.elt, n.generators, s)),
+    ast.GeneratorExp: lambda e, n, s: list(e._comprehend(n.elt, n.generators, s)),
+    ast.SetComp: lambda e, n, s: set(e._comprehend(n.elt, n.generators, s)),
+    ast.DictComp: Evaluator._dict_comprehension,
+    ast.Slice: Evaluator._slice,
+    ast.Await: lambda e, n, s: e.value(n.value, s),
+}

@@ -68,6 +68,8 @@ class Runner(Sinks):
         except (ExhaustedError, RecursionError) as error:
             if _RUNS_TEXT.search(text):  # else what was not reached can run no code of the submission
                 self.stop(str(error))
+        finally:
+            self.let_go()
 
     def block(self, body: Sequence[ast.stmt], scope: Scope) -> None:
         """Follow statements; one whose computation fails only loses its own value."""
@@ -192,7 +194,7 @@ class Runner(Sinks):
             )
 
     def _define(self, node: _Definition, scope: Scope) -> None:
-        scope[node.name] = Function(node, scope)
+        scope[node.name] = self.close_over(node, scope)
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> None:
         inner = Scope(scope)

@@ -173,7 +173,8 @@ class Facts:
     @cached_property
     def _silence(self) -> Silence:
         seen = self.machine.seen if self.machine else set()
-        return Silence(self.output, self.modules, seen, self.module_of, self.callees, self.callers)
+        flow = self.flow  # asking these facts instead would keep them, and the trees, in a cycle
+        return Silence(self.output, self.modules, seen, flow.module_of, flow.callees, flow.callers)
 
     def _tests_above(self, statement: ast.AST, module: Module) -> list[str]:
         assert self.machine is not None

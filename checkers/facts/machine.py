@@ -41,6 +41,21 @@ class Machine(Externals):
             self.failure = traceback.format_exc(limit=-8)
         finally:
             sys.setrecursionlimit(limit)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop what only a running simulation needs.
+
+        A scope and the functions in it name each other: left alone, the whole submission stays until
+        the garbage collector walks over it, which costs more than all else that frees it.
+        """
+        for env in self.enclosing:
+            env.names = {}
+        self.enclosing.clear()
+        self.loaded.clear()
+        self.frames.clear()
+        self.remembered.clear()
+        self.shapes.forget()
 
     def _run_entry(self, module: Module) -> None:
         env = Env(module, None)

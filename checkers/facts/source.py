@@ -6,8 +6,9 @@ Everything here is syntax. Which of it runs, and with what values, is for ``chec
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness import lowering
 from harness.nodes import children
@@ -20,7 +21,8 @@ ScopeNode = (
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_SCOPES = (*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS)
+_SCOPES = frozenset({*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS})
+_LEAVES = frozenset({ast.Name, ast.Constant})  # two thirds of all nodes; nothing is below them
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,37 +157,26 @@ class _Indexer:
 
     def __init__(self, module: Module) -> None:
         self.module = module
-        self.parents = module.parents
-        self.handlers = {
-            ast.Assign: self._assign,
-            ast.AnnAssign: self._annotated,
-            ast.AugAssign: self._augmented,
-            ast.NamedExpr: self._walrus,
-            ast.For: self._for,
-            ast.AsyncFor: self._for,
-            ast.comprehension: self._for,
-            ast.withitem: self._with,
-            ast.Import: self._import,
-            ast.ImportFrom: self._import_from,
-            ast.Global: self._outer,
-            ast.Nonlocal: self._outer,
-            ast.ExceptHandler: self._except,
-        }
 
     def body(self, node: ast.AST, scope: Scope) -> None:
         """Visit every child of a node, recursively, in source order."""
-        parents, handlers, calls = self.parents, self.handlers, self.module.calls
+        parents, calls, call = self.module.parents, self.module.calls, ast.Call
         stack = [(node, scope)]
         while stack:
             node, scope = stack.pop()
             for child in children(node):
                 parents[child] = node
                 kind = type(child)
-                if kind is ast.Call:
+                if kind in _LEAVES:
+                    continue
+                inner = scope
+                if kind is call:
                     calls.append(child)  # type: ignore[arg-type]
-                elif kind in handlers:
-                    handlers[kind](child, scope)  # type: ignore[operator]
-                stack.append((child, self._open(child, scope) if kind in _SCOPES else scope))
+                elif kind in _SCOPES:
+                    inner = self._open(child, scope)
+                elif (handler := _BINDERS.get(kind)) is not None:
+                    handler(self, child, scope)
+                stack.append((child, inner))
 
     def _open(self, node: ast.AST, scope: Scope) -> Scope:
         inner = Scope(node, scope, _own_name(node))
@@ -251,6 +242,23 @@ class _Indexer:
     def _except(self, node: ast.ExceptHandler, scope: Scope) -> None:
         if node.name:
             _bind(scope, node.name, Binding("except", node))
+
+
+_BINDERS: dict[type, Callable[[_Indexer, Any, Scope], None]] = {
+    ast.Assign: _Indexer._assign,
+    ast.AnnAssign: _Indexer._annotated,
+    ast.AugAssign: _Indexer._augmented,
+    ast.NamedExpr: _Indexer._walrus,
+    ast.For: _Indexer._for,
+    ast.AsyncFor: _Indexer._for,
+    ast.comprehension: _Indexer._for,
+    ast.withitem: _Indexer._with,
+    ast.Import: _Indexer._import,
+    ast.ImportFrom: _Indexer._import_from,
+    ast.Global: _Indexer._outer,
+    ast.Nonlocal: _Indexer._outer,
+    ast.ExceptHandler: _Indexer._except,
+}
 
 
 def _bind(scope: Scope, name: str, binding: Binding) -> None:

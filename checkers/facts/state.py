@@ -99,6 +99,7 @@ class State:
         self.loops: tuple[tuple[ast.AST, int], ...] = ()
         self.calls: tuple[tuple[Module, ast.AST], ...] = ()
         self.frames: list[Frame] = []
+        self.enclosing: list[Env] = []  # scopes that functions close over
         self.uncertain = 0  # depth of branches that may not be taken
         self.doubtful = 0  # depth of those that hang on an undecided setting
         self.pending = 0  # bits of the losses differentiated since the last update

@@ -196,6 +196,7 @@ class Statements(Looping):
         for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
             if default is not None:
                 defaults[arg.arg] = self.eval(default)
+        self.enclosing.append(env)
         return Value(refs=(Function(node, env, defaults),))
 
     def _class(self, node: ast.ClassDef) -> bool:

@@ -1,17 +1,21 @@
 """The facts engine: totality, folding, reach, sources, flow, and that equal content gives equal facts."""
 
 import ast
+import gc
+import weakref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkers.facts import UNKNOWN, Did, collect
+from checkers.facts.facts import _collect
 from checkers.facts.machine import simulate
 from checkers.facts.settings import Known, Settings
 from checkers.facts.source import parse
 from harness.folder import load_folder
 from harness.logs import read
+from harness.lowering import tree
 from harness.unpack import Layer, layers
 
 
@@ -245,3 +249,35 @@ def test_what_one_submission_does_to_none_does_not_show_in_the_next():
 
     NULL.state |= 1 << 40
     assert NULL.state == 0
+
+
+CLOSURES = """
+import base64
+packed = base64.b64decode("cGFzcw==")
+def outer(scale):
+    def inner(x):
+        return x * scale
+    return lambda y: inner(y)
+class Box:
+    def read(self):
+        return outer(2)(3)
+exec(packed)
+for item in [Box()]:
+    print("final val_bpb", item.read())
+"""
+
+
+def test_facts_nobody_asks_any_more_are_freed_without_the_garbage_collector(tmp_path):
+    gc.disable()
+    try:
+        facts = facts_of(tmp_path, CLOSURES)
+        assert facts.complete
+        assert facts.reaches(call(facts, "print"))
+        trees = [weakref.ref(m.tree) for m in facts.modules]
+        assert len(trees) == 2
+        del facts
+        _collect.cache_clear()
+        tree.cache_clear()
+        assert [ref() for ref in trees] == [None, None]
+    finally:
+        gc.enable()

@@ -31,6 +31,7 @@ _MAIN_REFS = (
     "HEAD",
 )
 _MOST_COMMITS = 500  # of a pull request that are searched for the one that brought a folder in
+_USUAL = "refs/pull/"
 _PULL_REF = re.compile(r"^refs/(?:remotes/[^/]+/)?(?:pull|pr)/(\d+)(?:/head)?$")
 _CHANGES = {
     pygit2.enums.DeltaStatus.ADDED: Change.ADDED,
@@ -61,7 +62,8 @@ def load_pull(clone: Path | str, pr: int) -> Submission:
         SubmissionError: no clone there, or it does not hold this head.
     """
     repo = _open(clone)
-    ref = _pull_refs(repo).get(pr)
+    usual = f"{_USUAL}{pr}/head"  # found without a list of all: a sweep asks for thousands
+    ref = usual if usual in repo.references else _pull_refs(repo).get(pr)
     if ref is None:
         raise SubmissionError(
             f"the clone has no head of pull request {pr}; fetch it with "
@@ -94,7 +96,9 @@ def _open(clone: Path | str) -> pygit2.Repository:
 
 
 def _pull_refs(repo: pygit2.Repository) -> dict[int, str]:
-    return {int(m[1]): m[0] for name in repo.references if (m := _PULL_REF.match(name))}
+    """The reference of each pull request, the usual one where there are several."""
+    names = sorted(repo.references, key=lambda name: name.startswith(_USUAL))
+    return {int(m[1]): m[0] for name in names if (m := _PULL_REF.match(name))}
 
 
 def _commit(repo: pygit2.Repository, sha: str, what: str) -> pygit2.Commit:
@@ -137,7 +141,9 @@ def _base(repo: pygit2.Repository, head: pygit2.Commit, *, pull: bool) -> pygit2
         if not head.parent_ids or (pull and len(head.parent_ids) > 1):
             return head if pull else None
         return repo[head.parent_ids[0]].peel(pygit2.Commit)
-    base = _merge_base(repo, _before_merge(repo, line, head), head)
+    base = _merge_base(repo, line[0], head)
+    if base is not None and base.id == head.id:
+        base = _merge_base(repo, _before_merge(repo, line, head), head)
     if base is None:
         older = (repo[sha].peel(pygit2.Commit) for sha in line)
         return next((c for c in older if c.commit_time <= head.commit_time), None)

@@ -28,6 +28,7 @@ _PLAIN = frozenset(  # fields that never hold a node
         "lineno",
     ]
 )
+_HOLED = frozenset(["keys", "kw_defaults"])  # lists of nodes with None in between
 _BY_KIND: dict[type, tuple[str, ...]] = {
     ast.Constant: (),
     ast.keyword: ("value",),
@@ -53,8 +54,8 @@ def children(node: ast.AST) -> list[ast.AST]:
     for name in _fields(type(node)):
         value = getattr(node, name, None)
         if value.__class__ is list:
-            found += [item for item in value if isinstance(item, ast.AST)]
-        elif isinstance(value, ast.AST):
+            found += value if name not in _HOLED else [item for item in value if item is not None]
+        elif value is not None and isinstance(value, ast.AST):
             found.append(value)
     return found
 
@@ -68,7 +69,7 @@ def walk(node: ast.AST) -> list[ast.AST]:
         for name in _fields(kind) if names is None else names:
             value = getattr(inner, name, None)
             if value.__class__ is list:
-                found += [item for item in value if isinstance(item, ast.AST)]
-            elif isinstance(value, ast.AST):
+                found += value if name not in _HOLED else [item for item in value if item is not None]
+            elif value is not None and isinstance(value, ast.AST):
                 found.append(value)
     return found

@@ -293,14 +293,11 @@ def _increment(machine: Any, use: Use) -> Value:
     if use.receiver is not None and use.name == "at":
         every = use.args
     target = every[0] if every else NOTHING
-    index = (
-        every[2]
-        if "scatter" in use.name or "index" in use.name
-        else (every[1] if len(every) > 1 else NOTHING)
-    )
-    if "index" in use.name or "scatter" in use.name:
-        index = use.keywords.get("index", index if len(every) > 2 else NOTHING)
-    added = every[-1] if every else NOTHING
+    along = "index" in use.name or "scatter" in use.name  # an axis comes before the index
+    place = 2 if along else 1
+    index = use.keywords.get("index", every[place] if place < len(every) else NOTHING)
+    named = [use.keywords[name] for name in ("src", "source", "value") if name in use.keywords]
+    added = [*every, *named][-1] if every or named else NOTHING
     key = machine.content(index)
     bits = machine.inputs(use.args, use.keywords) & ~RAW
     charge = machine.charge(use.node, Value(bits=flat(added)))

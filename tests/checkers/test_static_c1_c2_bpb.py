@@ -53,6 +53,21 @@ def plain_loss(model, tokens):
     assert place.scope == "evaluate"
 
 
+def test_a_table_that_counts_through_keyword_arguments_is_the_same_table(tmp_path):
+    case = CASES / "unnormalized-mixture" / "violates_divided_by_the_context_count.py"
+    source = case.read_text()
+    named = source.replace(
+        "index_add_(0, (key * 7919 + y) % size, torch.ones(SEQ))",
+        "scatter_add_(dim=0, index=(key * 7919 + y) % size, src=torch.ones(SEQ))",
+    )
+    assert named != source
+    path = tmp_path / "train_gpt.py"
+    path.write_text(named)
+    slugs = {"target-in-cache-key", "unnormalized-mixture"}
+    (tmp_path / "as_it_was").mkdir()
+    assert found(subject(path, tmp_path), slugs) == found(subject(case, tmp_path / "as_it_was"), slugs)
+
+
 @pytest.mark.parametrize("slug", [*RULES, "missing-space-token"])
 def test_a_rule_has_cases_of_both_kinds(slug):
     names = {p.name.partition("_")[0] for p in STATIC if p.parent.name == slug}

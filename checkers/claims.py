@@ -46,15 +46,13 @@ def _logged(book: LogBook) -> dict[str, Any]:
     if log is None:
         return {}
     last = next((s for s in reversed(log.finals) if s.bpb is not None), None)
-    seeds = _by_seed(book)
     values = {
         "val_bpb": last.bpb if last else None,
-        "val_bpb (mean of the seeds)": fmean(seeds.values()) if seeds and len(seeds) > 1 else None,
         "val_loss": last.loss if last else None,
-        "bytes_total": next((s.bytes for s in reversed(log.sizes) if s.kind is SizeKind.TOTAL), None),
+        "bytes_total": _total(log),
         "train seconds": _longest(log, TimingKind.TRAIN),
         "eval seconds": _longest(log, TimingKind.EVAL),
-        "val_bpb by seed": seeds,
+        **_over_seeds(book),
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -63,14 +61,26 @@ def _longest(log: TrainLog, kind: TimingKind) -> float | None:
     return max((t.seconds for t in log.timings if t.kind is kind), default=None)
 
 
-def _by_seed(book: LogBook) -> dict[str, float] | None:
-    seeds = {
-        str(log.seed_value): log.finals[-1].bpb
+def _total(log: TrainLog) -> int | None:
+    return next((s.bytes for s in reversed(log.sizes) if s.kind is SizeKind.TOTAL), None)
+
+
+def _over_seeds(book: LogBook) -> dict[str, Any]:
+    """What a claim over several seeds is to be compared with: their scores, the means, the largest size."""
+    logs = {
+        str(log.seed_value): log
         for log in book.finished
         if log.seed_value is not None and log.finals[-1].bpb is not None
     }
-    known = {seed: bpb for seed, bpb in seeds.items() if bpb is not None}
-    return dict(list(known.items())[:_MOST_SEEDS]) or None
+    told: dict[str, Any] = {}
+    if len(logs) > 1:
+        totals = [t for log in logs.values() if (t := _total(log)) is not None]
+        losses = [x for log in logs.values() if (x := log.finals[-1].loss) is not None]
+        told["val_bpb (mean of the seeds)"] = fmean(log.finals[-1].bpb or 0.0 for log in logs.values())
+        told["val_loss (mean of the seeds)"] = fmean(losses) if len(losses) == len(logs) else None
+        told["bytes_total (largest of the seeds)"] = max(totals, default=None)
+    seeds = {seed: log.finals[-1].bpb for seed, log in list(logs.items())[:_MOST_SEEDS]}
+    return told | {"val_bpb by seed": seeds or None}
 
 
 def _shipped(submission: Submission | None) -> dict[str, Any]:

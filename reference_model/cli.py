@@ -88,6 +88,7 @@ def command_export(config: Config, options: argparse.Namespace) -> None:
     chosen = quick(config) if options.quick else config
     for result in export_record(chosen, about, Path(options.folder), EXPORT_SEEDS, print_now):
         print(f"seed {result.seed}: val_bpb {result.val_bpb:.8f}, {result.bytes_total} bytes")
+    print(f"wrote {options.folder}; `golf-audit check {options.folder}` audits it")
 
 
 def print_now(line: str) -> None:

@@ -7,7 +7,8 @@ from tests.checkers.evidence_cases import record_of
 
 
 def log(seed, bpb):
-    return f"seed:{seed}\nfinal_exact val_loss:1.9 val_bpb:{bpb:.8f}"
+    size = f"Total submission size int8+zlib: {1000 + seed} bytes"
+    return f"seed:{seed}\n{size}\nfinal_exact val_loss:1.9 val_bpb:{bpb:.8f}"
 
 
 def test_a_claimed_mean_stands_beside_the_mean_of_the_logs():
@@ -15,6 +16,8 @@ def test_a_claimed_mean_stands_beside_the_mean_of_the_logs():
     subject = record_of(**files, **{"submission.json": '{"val_bpb": 1.102}'})
     told = claims.table(subject.logs)["log"]
     assert abs(told["val_bpb (mean of the seeds)"] - 1.102) < 1e-9
+    assert abs(told["val_loss (mean of the seeds)"] - 1.9) < 1e-9
+    assert told["bytes_total (largest of the seeds)"] == 1003
     assert told["val_bpb by seed"] == {"1": 1.101, "2": 1.102, "3": 1.103}
 
 

@@ -143,6 +143,12 @@ def convert(text: str, example: object) -> object:
     return text
 
 
+def env_of(config: Config) -> dict[str, str]:
+    """Return the variables from which :func:`config_from_env` makes ``config``, whatever its base."""
+    values = dataclasses.asdict(config).items()
+    return {name.upper(): str(int(value) if isinstance(value, bool) else value) for name, value in values}
+
+
 def tiny(**changes: Any) -> Config:
     """Return a configuration that runs from training to the final score in seconds on one core."""
     small: dict[str, Any] = dict(  # noqa: C408 (keywords read like the dataclass)

@@ -4,7 +4,8 @@ Usage: ``python tests/benchmarks/bench_ngram.py [--tokens N] [--growth docs/figu
 
 The tokens are the standard library's own source text under a BPE of 8,192 pieces. The hashed mixer
 is written as tightly as we could (one multiply and one xor per order, typed ``add.at``). CPU seconds
-of one thread, best of several runs, since other work may share the machine.
+of one thread, best of several runs, since other work may share the machine. ``--growth`` draws with
+matplotlib, which ``pip install -c constraints.txt -e '.[figures]'`` brings.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Usage: ``python tests/benchmarks/hash_collapse.py [--tokens 200000] [--out docs/
 The tokens are the default corpus under a BPE of 1,024 pieces, the base is uniform, so that all that
 falls below the exact model's line comes from collisions. Z is the mean, over sampled late positions,
 of the sum over the whole vocabulary of what the hashed mixer calls a probability; a code has Z = 1.
+Draws with matplotlib, which ``pip install -c constraints.txt -e '.[figures]'`` brings.
 """
 
 from __future__ import annotations

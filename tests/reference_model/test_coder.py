@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from harness.cooperate import certify
 from reference_model.codec import Scorer, compress_tokens, decode_count, decompress_tokens, encode_count
 from reference_model.coder import TOTAL, ArithmeticDecoder, ArithmeticEncoder, cumulative_frequencies
+from reference_model.config import Config, env_of
 from reference_model.data import validation_stream
 from reference_model.model import GPT
+from reference_model.pipeline import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,25 +96,20 @@ def test_scorer_predicts_from_what_it_observed_alone(small):
 
 @pytest.mark.slow
 def test_second_process_decodes_from_artifact_and_file_alone(small, tmp_path):
-    env = {"DATA_PATH": small.data_path, "TOKENIZER_PATH": small.tokenizer_path, "PYTHONPATH": str(ROOT)}
-    env |= {"OMP_NUM_THREADS": "1", "ITERATIONS": "8", "TTT_CHUNK_TOKENS": "128"}
-    setup = [
-        "from reference_model.cli import decode_sample, encode_sample",
-        "from reference_model.config import config_from_env, tiny",
-        "from reference_model.pipeline import run",
-        f"c = config_from_env(base=tiny(vocab_size={small.vocab_size}))",
-    ]
-    script = "; ".join(setup) + "; "
-    run_python(script + "run(c, ''); encode_sample(c, 'sample.bin', 'sample.txt', 300)", env, tmp_path)
+    config = dataclasses.replace(small, iterations=8, ttt_chunk_tokens=128)
+    run(config, code="")
+    shell(config, tmp_path, "encode", "sample.bin", "sample.txt", "--tokens", "300")
     original = (tmp_path / "sample.txt").read_bytes()
     (tmp_path / "sample.txt").unlink()
-    env["DATA_PATH"] = "/nonexistent"
-    run_python(script + "decode_sample(c, 'sample.bin', 'decoded.txt')", env, tmp_path)
-    assert (tmp_path / "decoded.txt").read_bytes() == original
+    shell(
+        dataclasses.replace(config, data_path="/nonexistent"), tmp_path, "decode", "sample.bin", "again.txt"
+    )
+    assert (tmp_path / "back.txt").read_bytes() == original
     assert len(original) > (tmp_path / "sample.bin").stat().st_size
 
 
-def run_python(code: str, env: dict[str, str], folder: Path) -> None:
-    command = [sys.executable, "-c", code]
+def shell(config: Config, folder: Path, *arguments: str) -> None:
+    env = {**os.environ, **env_of(config), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "reference_model", *arguments]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from reference_model.artifact import encode_artifact
-from reference_model.config import Config, config_from_env, tiny
+from reference_model.cli import main
+from reference_model.config import config_from_env, env_of, tiny
 from reference_model.data import training_stream, validation_stream
 from reference_model.evaluate import charge_windows, no_losses, own_batches, sliding_windows
 from reference_model.pipeline import quantize_model, run
@@ -86,6 +87,21 @@ def test_environment_overrides_by_name_and_type():
     assert (config.iterations, config.smear_gate, config.matrix_lr, config.score) == (7, False, 0.5, "plain")
 
 
+def test_a_configuration_survives_the_environment(small):
+    config = dataclasses.replace(small, smear_gate=False, score="ttt", z_loss=1e-5)
+    assert config_from_env(env_of(config)) == config
+
+
+def test_commands_in_turn_score_what_the_whole_run_scores(small, capsys, monkeypatch):
+    for name, value in env_of(dataclasses.replace(small, iterations=3)).items():
+        monkeypatch.setenv(name, value)
+    for command in ("train", "quantize", "eval"):
+        main([command])
+    in_turn = re.findall(r"^val_loss:(\S+)", capsys.readouterr().out, re.M)
+    main(["run"])
+    assert in_turn == re.findall(r"_exact val_loss:(\S+)", capsys.readouterr().out)
+
+
 def test_pipeline_scores_what_the_artifact_holds(small, capsys):
     score = run(small, code="x" * 100)
     lines = capsys.readouterr().out.splitlines()
@@ -135,12 +151,6 @@ def scores_at(config, world: int, folder: Path, **changes: Any) -> list[str]:
     tokens = re.findall(r"scored_tokens:(\d+)", done.stdout)
     assert (len(final), len(tokens)) == (1, 1), done.stdout
     return [*final[0], tokens[0]]
-
-
-def env_of(config: Config) -> dict[str, str]:
-    """Return the environment that makes the default configuration into ``config``."""
-    values = dataclasses.asdict(config).items()
-    return {name.upper(): str(int(value) if isinstance(value, bool) else value) for name, value in values}
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def conduct(
     prefix = volley.prefix(repeated.result is Holds.HOLDS, passive.rescored(main, base))
     noisy = _noise_trace(session, twin, deadline)
     compressed = noise.judge(None if noisy is None else counterpart(noisy, base, ground), base, ground)
-    found = [prefix, repeated, volley.roundtrip(), volley.coverage()]
+    found = [probes.timed(e) for e in (prefix, repeated, volley.roundtrip(), volley.coverage())]
     found = [compressed, candidates.exemplify(trials.kraft_sum(volley, compressed), volley), *found]
     found += [
         passive.order(main, base, prefix),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,12 @@ class Trials:
     def left(self) -> float:
         """Seconds that may still be spent."""
         return self.deadline - self.session.clock()
+
+    def timed(self, probed: Experiment) -> Experiment:
+        """Say so where an experiment may be open only because the time was used up."""
+        if self.left() > 0 or probed.result not in {Holds.UNDECIDED, Holds.NOT_RUN}:
+            return probed
+        return replace(probed, summary=f"{probed.summary}; the time of the run was used up")
 
     def stage(self, stream: int) -> tuple[Trace | None, Stage | None]:
         """Wait for a probe; its trace and its counterpart of the plain last stage."""

@@ -23,6 +23,8 @@ from harness.trace import Trace
 RELATIVE = 3e-5
 """Rounding of single-precision accumulation, relative to the loss."""
 _MOST_GROUPS = 5
+_LEAST_SHARE = 1 / 16
+"""Of the positions whose loss was computed: a mean of fewer that equals the score does so by chance."""
 _TOTALS = ("sum", "numpy_sum", "item", "added")
 _FIGURE = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
@@ -192,7 +194,8 @@ def _stage(
         if like is not None and (how, len(places)) == (like.how, len(like.places)):
             fallback = chosen
         counted = _counted(report, nats, countings)
-        if _explains(report, places, nats, byte_counts, counted):
+        enough = len(np.unique(places)) >= _LEAST_SHARE * len(known)
+        if enough and _explains(report, places, nats, byte_counts, counted):
             stage = Stage(report, number, places, nats, order, True, how, known, counted)
             best = stage if best is None or _rounds(places) < _rounds(best.places) else best
             if _rounds(best.places) == 1:

@@ -127,6 +127,17 @@ def test_a_score_that_no_charges_make_up_is_not_explained():
     assert not stage.explained
 
 
+def test_a_few_charges_that_have_the_mean_by_chance_explain_nothing():
+    """The last window of a second pass, say, which starts where most was seen before."""
+    most, few = (
+        charge(range(1, 2001), np.full(2000, 3.0)),
+        charge(range(1, 65), np.full(64, 2.0), site="b.py:9"),
+    )
+    stage = final(stamped(most, few, report(2.0)))
+    assert not stage.explained
+    assert len(np.unique(stage.places)) == 2000
+
+
 def test_progress_lines_do_not_hide_the_charges_of_the_final_report():
     one, two = charge(range(1, 51), np.full(50, 3.0)), charge(range(51, 101), np.full(50, 2.0))
     progress = Reported("ttt_chunk [1/2] bpb=1.8", None, 1.8)

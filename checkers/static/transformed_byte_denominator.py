@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from checkers.finding import (
     CheckResult,
@@ -24,6 +25,9 @@ from harness.submission import SubmissionError
 RULE = "transformed-byte-denominator"
 _LOSSY = frozenset({"lower", "casefold", "upper", "swapcase", "normalize"})
 _ENCODERS = frozenset({"encode", "encode_as_ids", "Encode", "EncodeAsIds", "encode_batch", "encode_ordinary"})
+# an encoder's call with an argument: ``.encode()`` and ``.encode("utf-8")``, which most have, make bytes
+_ENCODES = re.compile(rf"""\.(?:{"|".join(sorted(_ENCODERS))})\((?!\s*(?:\)|(["'])[\w-]*\1\s*[,)]))""")
+_TRANSFORMS = re.compile(rf"\.(?:{'|'.join(sorted(_LOSSY))})\(")
 _LARGEST = 400_000  # characters
 
 
@@ -54,16 +58,12 @@ def _trees(subject: Subject) -> list[tuple[str, ast.Module]]:
             continue
         try:
             text = subject.submission.text(entry.path)
-            if not (_mentions(text, _ENCODERS) and _mentions(text, _LOSSY)):
+            if not (_ENCODES.search(text) and _TRANSFORMS.search(text)):
                 continue
             out.append((entry.path, lowering.tree(text)))
         except (SubmissionError, SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return out
-
-
-def _mentions(text: str, methods: frozenset[str]) -> bool:
-    return any(f".{name}(" in text for name in methods)
 
 
 def _encodings(tree: ast.Module) -> list[ast.Call]:

@@ -1,8 +1,10 @@
 """Every case of the causality, normalization and byte rules: what is found is what its lines say, no more."""
 
+import ast
+
 import pytest
 
-from checkers.static import target_in_cache_key
+from checkers.static import target_in_cache_key, transformed_byte_denominator
 from checkers.static._charges import charges_of
 from tests.checkers.static_cases import CASES, found, marked, subject
 
@@ -88,3 +90,20 @@ def test_a_target_in_a_key_is_shown_with_the_charge_it_enters(tmp_path):
     charge = finding.related[0]
     assert charge.caption == "charged here"
     assert "expert[known]" in case.read_text(encoding="utf-8").splitlines()[charge.line - 1]
+
+
+@pytest.mark.parametrize(
+    ("call", "tokenizes"),
+    [
+        ("t.encode()", False),
+        ("t.encode( 'utf-8', 'replace')", False),
+        ("t.encode(text)", True),
+        ("t.encode('a' + text)", True),
+        ("t.encode('a'.lower())", True),
+        ("t.encode_batch([text])", True),
+        ("t.EncodeAsIds(\n    text\n)", True),
+    ],
+)
+def test_scripts_are_parsed_for_their_tokenization_only_when_they_encode_an_argument(call, tokenizes):
+    assert bool(transformed_byte_denominator._encodings(ast.parse(call))) is tokenizes
+    assert bool(transformed_byte_denominator._ENCODES.search(call)) is tokenizes

@@ -30,12 +30,14 @@ def shut(charges: Charges, call: ast.Call, arrays: frozenset[str] = frozenset())
     found = _closed_for(charges, caller, outputs)
     if found is not None or caller is None:
         return found
-    outer = [c for c in facts.callers(caller) if isinstance(c, ast.Call) and facts.reaches(c)]
+    outer = [c for c in facts.callers(caller) if isinstance(c, ast.Call) and facts.runs(c)]
+    if not outer:
+        return None
     places = _returned(caller, outputs)
     shuts = [
         _closed_for(charges, facts.module_of(c).function_of(c), _unpacked(facts, c, places)) for c in outer
     ]
-    return shuts[0] if shuts and all(shuts) else None
+    return shuts[0] if all(shuts) else None
 
 
 def _closed_for(charges: Charges, function: ast.AST | None, names: frozenset[str]) -> ast.Compare | None:

@@ -66,6 +66,7 @@ def environment(run_root: Path, home: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "MLX_DISABLE_COMPILE": "1",  # MLX would call a C++ compiler
         "RANK": "0",
         "LOCAL_RANK": "0",
         "WORLD_SIZE": "1",

@@ -124,6 +124,21 @@ def test_a_missing_kernel_package_blocks_by_name(tmp_path):
 
 
 @pytest.mark.slow
+def test_mlx_runs_its_python_and_compiles_nothing(tmp_path):
+    pytest.importorskip("mlx.core", reason="installed by the extra `run`")
+    text = """
+import mlx.core as mx
+calls = []
+def loss(x):
+    calls.append(1)
+    return (x * x).mean()
+compiled = mx.compile(loss)
+total = sum(compiled(mx.ones((2,))).item() for _ in range(3))
+print(f"final quantized val_loss:{total:.1f} val_bpb:{len(calls)}.0")
+"""
+    assert run(tmp_path, text).reported == {"val_loss": 3.0, "val_bpb": 3.0}
+
+
 def test_time_is_up(tmp_path):
     record = run(tmp_path, SCRIPT.replace("FAIL", "[None for _ in iter(int, 1)]"), seconds=25)
     assert record.outcome is Outcome.TIMEOUT

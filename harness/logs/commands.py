@@ -40,7 +40,7 @@ def commands(path: str, text: str, *, shell: bool) -> tuple[Command, ...]:
         run = _RUN.search(line)
         script = _SCRIPT.search(run[0]) if run else None
         assigns = _only_assigns(line)
-        bare = bare and (assigns or not line.strip())
+        bare = bare and (assigns or not line.split("#")[0].strip())
         if run and script:
             env = {**exported, **dict(_assignments(line[: run.start()]))}
             found.append(_command(path, number, line, run[0], script, env))

@@ -129,7 +129,7 @@ def test_commands_carry_what_their_block_exports():
     assert (second.env, second.place.line) == ({"SEED": "1"}, 9)
 
 
-LISTED = "Settings:\n```bash\nTRAIN_FILES=val_*.bin\nLR=0.02, WD=0.1\n\nSTRIDE=64\n```\n"
+LISTED = "Settings:\n```bash\nTRAIN_FILES=val_*.bin\nLR=0.02, WD=0.1\n\n# evaluation\nSTRIDE=64\n```\n"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from checkers.facts.values import (
 
 _DEEPEST = 60  # calls inside calls
 _MOST_SELF = 2  # of the same function inside itself
+_PARTS = frozenset({"named_parameters", "named_modules", "named_children", "named_buffers"})
 _EXITS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 
 
@@ -84,7 +85,9 @@ class Calling(Heap):
                 result = value if result is None else merge(result, value)
         if result is None:
             return self.opaque(function, args, keywords, node)
-        return with_bits(result, function.bits & ~RAW) if function.bits and result is not EXIT else result
+        if result is EXIT or _hands_out_parts(function):
+            return result
+        return with_bits(result, function.bits & ~RAW)
 
     def _dispatch(self, ref: Any, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
         if isinstance(ref, Function):
@@ -324,6 +327,11 @@ def _is_kernel(node: Any) -> bool:
     return any(
         "jit" in ast.dump(d) and "script" not in ast.dump(d) for d in getattr(node, "decorator_list", ())
     )
+
+
+def _hands_out_parts(function: Value) -> bool:
+    """Whether a call gives named parts of a model: these hold its state, their names do not depend on it."""
+    return all(isinstance(r, Method) and r.name in _PARTS for r in function.refs)
 
 
 def _leads_on(value: Value) -> bool:

@@ -61,7 +61,7 @@ class Heap(Statements):
         if (
             name in ("data", "weight", "bias")
             and self._is_storage(base)
-            and self.in_place(base, flat(value), target)
+            and self.in_place(base, flat(value), target, strong=name == "data")
         ):
             return
         for ref in base.refs:
@@ -152,7 +152,7 @@ class Heap(Statements):
         """
         if not self.tests:
             return 0
-        tests = {t for t in self.tests if "ops=[IsNot()]" not in t}  # "if there is something to restore"
+        tests = {t for t in self.tests if not _asks_what_was_kept(t)}
         left = state
         for key in self.bits.names(state & self.learned):
             if tests <= set(self.events[key[1]].data["tests"]):
@@ -327,3 +327,8 @@ def _clone(obj: Obj, memo: dict[int, Obj], birth: tuple[Any, ...]) -> Obj:
     else:
         return obj
     return copy
+
+
+def _asks_what_was_kept(test: str) -> bool:
+    """Whether a dumped test is ``kept is not None`` or ``name in kept``: is there something to restore."""
+    return "ops=[IsNot()]" in test or ("left=Name(" in test and "ops=[In()]" in test)

@@ -236,9 +236,19 @@ def _dict(machine: Any, use: Use) -> Value | None:
                 mapping.items.update(ref.attrs)
             elif isinstance(ref, Mapping):
                 absorb(mapping, arg)
+            elif isinstance(ref, Sequence):
+                _store_pairs(mapping, [*(ref.items or ()), *((ref.rest,) if ref.rest else ())])
     for name, value in use.keywords.items():
         store(mapping, Value(name), value)
     return Value(refs=(mapping,))
+
+
+def _store_pairs(mapping: Mapping, pairs: list[Value]) -> None:
+    """What ``dict`` takes over of (key, value) pairs."""
+    for pair in pairs:
+        for ref in pair.refs:
+            if isinstance(ref, Sequence) and ref.items is not None and len(ref.items) == 2:
+                store(mapping, ref.items[0], ref.items[1])
 
 
 @effect("getenv", "os.getenv")

@@ -14,6 +14,7 @@ from checkers.finding import (
     nothing_to_check,
     plural,
 )
+from checkers.static._byte_log import against
 from checkers.static._byte_tables import Counting, builders, countings, sized
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import BYTES, PIECES
@@ -46,8 +47,9 @@ def _built(subject: Subject, counting: Counting) -> Finding | None:
     if not wrong:
         return None
     piece = PIECES[wrong[-1]]
+    strength, but = against(subject)
     message = (
-        f"The byte token {piece.text!r} stands for 1 byte and is counted as {counting.total(wrong[-1])}."
+        f"The byte token {piece.text!r} stands for 1 byte and is counted as {counting.total(wrong[-1])}.{but}"
     )
     related = [subject.facts.place(counting.builder, "the table is built here")]
     return finding(
@@ -58,6 +60,7 @@ def _built(subject: Subject, counting: Counting) -> Finding | None:
         caption="counted here",
         related=related,
         confidence=0.95,
+        strength=strength,
         data={"piece": piece.text, "counted": counting.total(wrong[-1])},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checkers.finding import CheckResult, Finding, cannot_tell, examined, nothing_to_check, plural
+from checkers.static._byte_log import against
 from checkers.static._byte_tables import Counting, builders, countings, sized
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._sample_tokens import PIECES, SPACED_ACCENT, SPACED_WORD
@@ -45,9 +46,10 @@ def _finding(subject: Subject, counting: Counting) -> Finding:
     piece = PIECES[SPACED_WORD]
     size, total = counting.sizes[SPACED_WORD], counting.total(SPACED_WORD)
     added = " and the accumulator adds 1 for the leading space" if counting.spaces else ""
+    strength, but = against(subject)
     message = (
         f"The piece {piece.text!r} stands for {piece.size} bytes; the table holds {size}{added}, so "
-        f"{total} are counted and bits per byte come out too low."
+        f"{total} are counted and bits per byte come out too low.{but}"
     )
     related = [facts.place(counting.builder, "the table is built here")]
     if counting.space_node is not None:
@@ -61,5 +63,6 @@ def _finding(subject: Subject, counting: Counting) -> Finding:
         caption="counted here",
         related=related,
         confidence=0.97,
+        strength=strength,
         data=data,
     )

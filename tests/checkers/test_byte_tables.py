@@ -1,17 +1,41 @@
 """The evaluator of table builders, the reader of C, and the readers of shipped files, each against a law."""
 
 import ast
+import shutil
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checkers.finding import Strength
+from checkers.static import double_counted_space
 from checkers.static._c_reader import looks_like_c, read
 from checkers.static._sample_library import CannotError, Opaque, as_table
 from checkers.static._sample_run import run_builder
 from checkers.static._sample_tokens import PIECES, PLAIN, SampleTokenizer
 from checkers.static._shipped_tables import _fields, _run_of_threes
+from tests.checkers.static_cases import CASES, subject
+
+
+@pytest.mark.parametrize(
+    ("loss", "strength"),
+    [("1.6884", Strength.SUSPECT), ("1.9755", Strength.CONVICTS)],
+    ids=["right", "17 % more"],
+)
+def test_a_table_that_the_log_contradicts_is_suspected_only(tmp_path, loss, strength):
+    record = tmp_path / "case"
+    record.mkdir()
+    shutil.copy(CASES / "double-counted-space" / "violates_damaged_marker.py", record / "train_gpt.py")
+    (record / "submission.json").write_text('{"val_bpb": 1.0}')
+    (record / "train.log").write_text(
+        "val_loader:shards pattern=fineweb_val_*.bin tokens:62021632\n"
+        f"final_int8_zlib_roundtrip_exact val_loss:{loss} val_bpb:1.0000\n"
+    )
+    (finding,) = double_counted_space.check(subject(record, tmp_path)).findings
+    assert finding.strength is strength
+    assert ("official number of bytes" in finding.message) is (strength is Strength.SUSPECT)
+
 
 CANONICAL = """
 def build(sp, n):

@@ -33,7 +33,7 @@ class Logged:
     [
         (0.3712, "the claimed number stands on this"),
         (0.2231, "this line's is the nearest"),
-        (1.1, "is better"),
+        (1.1, "is far better"),
     ],
 )
 def test_a_line_with_another_number_is_not_said_to_have_the_claimed_one(monkeypatch, claimed, said):
@@ -115,7 +115,9 @@ class Log:
         self.finals = (Score("final", None, bpb, Stage.FINAL, Place(line)),)
 
 
-@pytest.mark.parametrize(("claimed", "guessed"), [(1.0106, False), (0.9, False), (1.1679, True)])
+@pytest.mark.parametrize(
+    ("claimed", "guessed"), [(1.0106, False), (1.025, False), (0.9, False), (1.1679, True)]
+)
 def test_a_worse_claim_than_the_logs_show_may_be_of_a_weaker_configuration(monkeypatch, claimed, guessed):
     report = Said(("final val_bpb:", None))
     report.bits = VAL

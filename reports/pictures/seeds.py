@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import mean, stdev
 
-from scipy.stats import t as student
+from scipy.special import stdtrit  # scipy.stats has it too, and takes a second to import
 
 from reports.pictures import svg
 from reports.pictures.picture import Picture
@@ -38,7 +38,7 @@ def draw(audit: Audit) -> Picture | None:
 
 def interval(values: list[float]) -> float:
     """Half the width of the 95 % interval of the mean."""
-    return float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
 
 
 def _marks(seeds: list[Seed], centre: float, reach: float, record: float | None, x: svg.Scale) -> list[str]:

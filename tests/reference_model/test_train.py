@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -139,18 +140,31 @@ def test_two_ranks_charge_what_one_charges_bit_for_bit(small):
 
 
 def scores_at(config, world: int, folder: Path, **changes: Any) -> list[str]:
-    """Run the stack from a shell, at ``world`` ranks; return what it prints of the score."""
+    """Run the command at ``world`` ranks, each started as torchrun starts it; return the score printed."""
     folder.mkdir()
     config = dataclasses.replace(config, iterations=4, warmup_steps=0, max_wallclock_seconds=0.0, **changes)
     env = {**os.environ, **env_of(config), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"]
-    command = [*launcher, "-m", "reference_model", "run"]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    final = re.findall(r"_exact val_loss:(\S+) val_bpb:(\S+)", done.stdout)
-    tokens = re.findall(r"scored_tokens:(\d+)", done.stdout)
-    assert (len(final), len(tokens)) == (1, 1), done.stdout
+    env |= {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    started = [start_rank(rank, env, folder) for rank in range(world)]
+    outputs = [process.communicate(timeout=240) for process in started]
+    assert all(process.returncode == 0 for process in started), outputs
+    final = re.findall(r"_exact val_loss:(\S+) val_bpb:(\S+)", outputs[0][0])
+    tokens = re.findall(r"scored_tokens:(\d+)", outputs[0][0])
+    assert (len(final), len(tokens)) == (1, 1), outputs
     return [*final[0], tokens[0]]
+
+
+def start_rank(rank: int, env: dict[str, str], folder: Path) -> subprocess.Popen[str]:
+    command, pipe = [sys.executable, "-m", "reference_model", "run"], subprocess.PIPE
+    own = {**env, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    return subprocess.Popen(command, cwd=folder, env=own, stdout=pipe, stderr=pipe, text=True)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
 
 
 @pytest.mark.slow

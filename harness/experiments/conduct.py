@@ -45,7 +45,7 @@ def conduct(
         passive.passes(base, len(ground.tokens)),
         passive.denominator(base, ground, stages(main, ground)),
         passive.independence(main, noisy),
-        trials.other_training(probes, passive.budget(main)),
+        trials.other_training(probes, passive.budget(main), passive.weights(main)),
         _account(main, base, ground, session),
     ]
     return tuple(_with_replay(e) for e in found)

@@ -206,7 +206,7 @@ def independence(plain: Trace, noisy: Trace | None) -> Experiment:
     """Other validation tokens from the start: the weights that are evaluated must be the same."""
     if noisy is None:
         return Experiment("independence", Holds.NOT_RUN, "there is no run on other validation tokens")
-    ours, theirs = _weights(plain), _weights(noisy)
+    ours, theirs = weights(plain), weights(noisy)
     files = _written(plain), _written(noisy)
     common = sorted(set(files[0]) & set(files[1]))
     differ = [name for name in common if files[0][name] != files[1][name]]
@@ -245,7 +245,7 @@ def independence(plain: Trace, noisy: Trace | None) -> Experiment:
     )
 
 
-def _weights(trace: Trace) -> str | None:
+def weights(trace: Trace) -> str | None:
     """Digest of the parameters at the first charge after the artifact was read back."""
     entry = [n for n, s in trace.of(Snapshot) if s.reason.startswith("artifact")]
     later = [w.digest for n, w in trace.of(Weights) if entry and n > entry[-1]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.events import Executed, Scrambled
+from harness.events import Executed, Scrambled, Weights
 from harness.experiments import drawn, prefix, proposals
 from harness.experiments.bench import Ground, Session, Tokens
 from harness.experiments.evalue import TAU, kraft, measured
@@ -161,20 +161,29 @@ def repeat(trials: Trials, stream: int) -> Experiment:
     return Experiment("repeat", Holds.UNDECIDED, summary, data)
 
 
-def other_training(trials: Trials, opened: Experiment) -> Experiment:
-    """Where training shards are opened during evaluation: do other training tokens move the charges?"""
+def other_training(trials: Trials, opened: Experiment, weights: str | None) -> Experiment:
+    """Where training shards are opened during evaluation: do other training tokens move the charges?
+
+    ``weights`` is the digest of what the plain run scores. A temperature fitted to training tokens moves
+    charges, too; only weights that depend on them are calibration or training in evaluation time.
+    """
     if opened.result is not Holds.VIOLATED or trials.left() < 1:
         return opened
-    _, stage = trials.stage(trials.session.start(training=True))
-    if stage is None or not trials.base.explained or len(stage.nats) != len(trials.base.nats):
+    trace, stage = trials.stage(trials.session.start(training=True))
+    if trace is None or stage is None or not trials.base.explained:
+        return opened
+    if len(stage.nats) != len(trials.base.nats):
         return opened
     gap = float(np.abs(stage.nats - trials.base.nats).max(initial=0.0))
+    weighed = next((w.digest for _, w in trace.of(Weights)), None)
     data = opened.data | {"largest_move_with_other_shards": gap}
-    if gap == 0.0:
+    data |= {"weights_moved": None not in (weights, weighed) and weights != weighed}
+    if gap == 0.0 and not data["weights_moved"]:
         told = "training shards are opened during evaluation, but other shards change no charge"
         return Experiment(opened.name, Holds.HOLDS, told, data)
     moved = int((np.abs(stage.nats - trials.base.nats) > prefix.ROUNDING).sum())
     told = f"{opened.summary}; with other training tokens {moved} charges move, by up to {gap:.4f} nats"
+    told += ", and other weights are scored" if data["weights_moved"] else ", while the weights stay the same"
     return Experiment(opened.name, Holds.VIOLATED, told, data | {"charges_moved": moved})
 
 

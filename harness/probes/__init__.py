@@ -134,6 +134,8 @@ class Probes:
     def _begin(self, command: Command) -> None:
         """In a new worker: make the changes."""
         self.sender.send(Started(f"probe {command.stream}"))
+        if not self.files:  # validation was not read yet: the first data set is the likeliest
+            self._validation_read(next(iter(self._shards.values()), ("",))[0])
         try:
             if command.tokens is not None:
                 self._change(command.tokens)
@@ -150,9 +152,6 @@ class Probes:
 
     def _change(self, new: NDArray[np.int64]) -> None:
         old = self.watch.stream
-        if not self.files:
-            self._validation_read(next(iter(self._shards.values()))[0])
-            old = self.watch.stream
         if len(new) != len(old):
             raise ValueError("a change must keep the length of the stream")
         arrays = changes.apply(old, new)

@@ -91,10 +91,13 @@ def test_without_a_complete_run_nothing_is_said(slug):
     assert check(subject()).inconclusive == "the run was not accompanied by experiments"
 
 
-def test_training_shards_convict_where_what_they_hold_moves_charges():
-    shown = Experiment("budget", Holds.VIOLATED, "opened", {"charges_moved": 40}, replay="budget-1")
+@pytest.mark.parametrize(("weights", "strength"), [(True, Strength.CONVICTS), (False, Strength.SUSPECT)])
+def test_training_shards_convict_where_other_weights_are_scored(weights, strength):
+    """A temperature fitted to training tokens was accepted by organizers: charges that move do not convict."""
+    data = {"charges_moved": 40, "weights_moved": weights}
+    shown = Experiment("budget", Holds.VIOLATED, "opened", data, replay="budget-1")
     (finding,) = CHECKERS["training-data-at-evaluation"].check(subject(shown)).findings
-    assert finding.strength is Strength.CONVICTS
+    assert finding.strength is strength
 
 
 def test_one_dependence_is_one_rule():

@@ -57,6 +57,34 @@ def evaluate(model, val):
     return best.double().sum().item(), len(best)
 """
 
+FITTED = """
+def fitted(model, tokens):
+    inputs, targets = tokens[:512], tokens[1:513]
+    with torch.no_grad():
+        heats = torch.linspace(0.5, 2.0, 300).tolist()
+        return min(heats, key=lambda heat: F.cross_entropy(model(inputs) / heat, targets).item())
+
+
+def evaluate(model, val):
+    total, count, heat = 0.0, 0, fitted(model, load("train"))
+    for inputs, targets in windows(val):
+        with torch.no_grad():
+            total += F.cross_entropy(model(inputs) / heat, targets, reduction="sum").item()
+        count += len(targets)
+    return total, count
+"""
+CALIBRATED = """
+def evaluate(model, val):
+    total, count = 0.0, 0
+    with torch.no_grad():
+        model.head.bias += 0.1 * torch.bincount(load("train")[:512], minlength=VOCAB).float().sqrt()
+    for inputs, targets in windows(val):
+        with torch.no_grad():
+            total += F.cross_entropy(model(inputs), targets, reduction="sum").item()
+        count += len(targets)
+    return total, count
+"""
+
 
 def script(tmp_path: Path, evaluate: str | None = None, main: tuple[str, str] | None = None) -> Path:
     """The honest script with another evaluation, or another line in its main function."""
@@ -154,6 +182,17 @@ def test_offences_in_miniature(evaluate, main, names, tmp_path):
     done = run(tmp_path, script(tmp_path, evaluate, main))
     assert names <= violated(done), done.experiments
     assert violated(done) <= names | {"noise", "kraft", "order"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("evaluate", "weights"), [(FITTED, False), (CALIBRATED, True)], ids=["scalar", "weights"]
+)
+def test_a_temperature_fitted_to_training_tokens_is_told_from_calibrated_weights(evaluate, weights, tmp_path):
+    budget = run(tmp_path, script(tmp_path, evaluate)).experiments["budget"]
+    assert budget.result is Holds.VIOLATED
+    assert budget.data["charges_moved"] > 0
+    assert budget.data["weights_moved"] is weights
 
 
 @pytest.mark.slow

@@ -259,8 +259,6 @@ class _Session:
     ) -> outcome.Ending:
         """Evaluate in a second process what the first has written; its score counts, or the first failure."""
         (place.root / "status.json").unlink(missing_ok=True)
-        for twin in (Path(f"{place.repo}.noise"), place.root / "noise"):
-            shutil.rmtree(twin, ignore_errors=True)
         alone = replace(shrunk, env={**shrunk.env, switch: "1"})
         ending = self._judge(place, self._start(rung, place, alone, wanted))
         if ending.outcome is not Outcome.COMPLETED:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import trace
-from harness.events import FileRead, Finished
+from harness.events import FileRead, FileWritten, Finished
 from harness.experiments import ground as grounds
 from harness.experiments.bench import Ground, Session
 from harness.experiments.conduct import conduct
@@ -53,6 +53,8 @@ class Instruments:
         self._link: trace.Link | None = None
         self._grounds: dict[str, Ground] = {}
         self._experiments: tuple[Experiment, ...] = ()
+        self._planned: dict[Path, int] = {}  # when the first process of a run began, in nanoseconds
+        self._twin_ended = False  # in the attempt before
         self.problem = ""
 
     def begin(self) -> tuple[int, ...]:
@@ -66,8 +68,17 @@ class Instruments:
         return self._link.child_fds
 
     def plan(self, place: Place) -> dict[str, Any]:
-        """Keywords of the child's ``ProbeConfig``; writes the twin's world."""
+        """Keywords of the child's ``ProbeConfig``; writes the twin's world.
+
+        A second process in the same place goes on with what the first has written, and its twin with what
+        the first one's twin has; without a whole twin nothing that was written before is told from our files.
+        """
         assert self._link is not None
+        now = time.time_ns()
+        since = self._planned.setdefault(place.root, now)
+        if self._twin and since != now and not self._twin_ended:
+            shutil.rmtree(_twin_folder(place), ignore_errors=True)
+            since = now
         events, commands = self._link.child_fds
         files = place.validation_files
         self._grounds = {os.path.dirname(paths[0]): _ground(place, paths) for paths in files.values()}
@@ -79,15 +90,17 @@ class Instruments:
             "validation_files": list(every),
             "table_scale": max(len(g.tokens) for g in self._grounds.values()) / FULL_TOKENS,
             "twin": self._twin_plan(place, files) if self._twin else None,
+            "since": since,
         }
 
     def _twin_plan(self, place: Place, files: dict[str, tuple[str, ...]]) -> dict[str, Any]:
-        folder = Path(f"{place.repo}.noise")
-        shutil.copytree(place.repo, folder, symlinks=True)
+        folder = _twin_folder(place)
+        if not folder.exists():
+            shutil.copytree(place.repo, folder, symlinks=True)
         varied: dict[str, str] = {}
         for name, paths in files.items():
             tokens, at = noise_tokens(self._grounds[os.path.dirname(paths[0])]), 0
-            (place.root / "noise" / name).mkdir(parents=True)
+            (place.root / "noise" / name).mkdir(parents=True, exist_ok=True)
             for path in paths:
                 raw = Path(path).read_bytes()
                 count = (len(raw) - HEADER) // 2
@@ -105,7 +118,7 @@ class Instruments:
     def attend(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         """Receive the trace; when the script has ended, run the experiments; then hang up."""
         assert self._link is not None
-        began = time.monotonic()
+        began, self._twin_ended = time.monotonic(), False
         with self._link as link:
             link.started()
             while not link.wait_until(lambda t: bool(t.of(Finished, 0)), 0.5):
@@ -115,6 +128,7 @@ class Instruments:
             error = link.trace().of(Finished, 0)[0][1].error
             if error:
                 self.problem = f"the script died: {error}"
+                self._twin_ended = self._twin and self._await_twin(link, began, deadline)
                 return
             limit = min(deadline - 3, max(began + self._seconds, time.monotonic() + 10))
             ground = self._active(link.trace())
@@ -122,6 +136,14 @@ class Instruments:
                 self.problem = "no validation shard was opened"
                 return
             self._experiments = conduct(Session(link), ground, limit, twin=STREAM if self._twin else None)
+
+    def _await_twin(self, link: trace.Link, began: float, deadline: float) -> bool:
+        """Let the twin of a script that died write all that the script has written, if it can."""
+        most = min(deadline - 15, time.monotonic() + 0.5 * (time.monotonic() - began))
+        link.wait_until(lambda t: bool(t.of(Finished, STREAM)), max(most - time.monotonic(), 0.5))
+        seen = link.trace()
+        ours, theirs = ({e.path for _, e in seen.of(FileWritten, stream)} for stream in (0, STREAM))
+        return bool(seen.of(Finished, STREAM)) and ours <= theirs
 
     def _active(self, seen: trace.Trace) -> Ground | None:
         """The ground of the stream that was read last."""
@@ -136,6 +158,10 @@ class Instruments:
             if experiment.name == "coverage":
                 return self._experiments, dict(experiment.data.get("layers", {}))
         return self._experiments, {}
+
+
+def _twin_folder(place: Place) -> Path:
+    return Path(f"{place.repo}.noise")
 
 
 def _ground(place: Place, paths: tuple[str, ...]) -> Ground:

@@ -26,14 +26,14 @@ whose charges add up were seen within 0.0002. Five times as much convicts."""
 
 def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
     """Charges of positions that an optimizer had descended on before, in the stage that counts."""
-    learned = _learned(main, _entry(main))
+    learned = _learned(main, entry(main))
     places, _, when = base.first()
     late = _late(learned, base)
     data: dict[str, Any] = {"charged": len(places), "after_update": int(late.sum()), "learned": len(learned)}
     data["tensors"] = _tensors(main, when)
     if not base.explained:
         return Experiment("order", Holds.UNDECIDED, f"the score is not explained: {base.how}", data)
-    data["events"] = drawn.timeline(main, base.places, base.order, learned, _entry(main))
+    data["events"] = drawn.timeline(main, base.places, base.order, learned, entry(main))
     if not late.any():
         return Experiment("order", Holds.HOLDS, "no position is charged after an update on itself", data)
     data["counterexample"] = {
@@ -65,7 +65,7 @@ def _late(learned: Mapping[int, int], base: Stage) -> NDArray[np.bool_]:
 
 def rescored(main: Trace, base: Stage) -> bool:
     """Whether more positions are charged after an update on themselves than the windows at the tail."""
-    late = _late(_learned(main, _entry(main)), base)
+    late = _late(_learned(main, entry(main)), base)
     return base.explained and bool(late.any()) and float(late.mean()) > 0.1
 
 
@@ -83,7 +83,8 @@ def entered_at_artifact(trace: Trace) -> bool:
     return bool(snapshots) and snapshots[-1][1].reason.startswith("artifact")
 
 
-def _entry(trace: Trace) -> int:
+def entry(trace: Trace) -> int:
+    """Number of the event at which the snapshot was taken from which the probes begin; -1 for none."""
     snapshots = trace.of(Snapshot)
     return snapshots[-1][0] if snapshots else -1
 
@@ -265,14 +266,14 @@ def _written(trace: Trace) -> dict[str, str]:
 
 
 def _updates_before_entry(trace: Trace) -> int:
-    entry = _entry(trace)
-    return sum(1 for n, s in trace.of(Stepped) if n < entry and s.positions)
+    began = entry(trace)
+    return sum(1 for n, s in trace.of(Stepped) if n < began and s.positions)
 
 
 def _mixed_in(trace: Trace) -> int:
     """Steps on validation positions that are followed by a step on training data before the artifact."""
-    entry = _entry(trace)
-    steps = [(n, bool(s.positions)) for n, s in trace.of(Stepped) if n < entry]
+    began = entry(trace)
+    steps = [(n, bool(s.positions)) for n, s in trace.of(Stepped) if n < began]
     last = max((n for n, on_validation in steps if not on_validation), default=-1)
     return sum(1 for n, on_validation in steps if on_validation and n < last)
 
@@ -280,23 +281,23 @@ def _mixed_in(trace: Trace) -> int:
 def budget(main: Trace) -> Experiment:
     """What runs where, by structure: training data touched after training, or during evaluation."""
     steps = [n for n, s in main.of(Stepped) if not s.positions]
-    entry = _entry(main)
+    began = entry(main)
     trained = max(steps, default=-1)
     reads = [(n, e.path) for n, e in main.of(FileRead) if e.role == "training"]
     reached = [e.target for n, e in main.of(Reached) if e.kind == "socket.connect"]
     last_read = max((n for n, e in main.of(FileRead) if e.role == "artifact"), default=-1)
     data: dict[str, Any] = {
         "training_steps": len(steps),
-        "training_reads_after_training": sum(1 for n, _ in reads if trained < n < entry),
+        "training_reads_after_training": sum(1 for n, _ in reads if trained < n < began),
         "training_reads_in_evaluation": [p for n, p in reads if 0 <= last_read < n and n > trained],
-        "validation_charges_before_artifact": sum(1 for n, _ in main.of(Charged) if n < entry),
-        "updates_in_evaluation": sum(1 for n, s in main.of(Stepped) if n > entry and s.positions),
+        "validation_charges_before_artifact": sum(1 for n, _ in main.of(Charged) if n < began),
+        "updates_in_evaluation": sum(1 for n, s in main.of(Stepped) if n > began and s.positions),
         "connections": reached,
     }
     if data["training_reads_in_evaluation"]:
         return Experiment("budget", Holds.VIOLATED, "training shards are opened during evaluation", data)
     told = "no training shard is opened after the artifact is read back"
-    return Experiment("budget", Holds.HOLDS if entry >= 0 else Holds.UNDECIDED, told, data)
+    return Experiment("budget", Holds.HOLDS if began >= 0 else Holds.UNDECIDED, told, data)
 
 
 def stage_list(main: Trace, ground: Ground) -> list[dict[str, Any]]:

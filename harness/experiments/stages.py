@@ -30,6 +30,7 @@ _FIGURE = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
 Numbered = tuple[int, Charged]
 Counted = tuple[NDArray[np.int32], NDArray[np.float64]]
+MINIMUM = "minimum over passes"
 NOTHING: Counted = (np.empty(0, np.int32), np.empty(0))
 
 
@@ -41,7 +42,8 @@ class Stage:
     position's loss was computed. ``explained`` says that their mean is the reported loss;
     ``computed`` is every position whose loss was computed at all, charged or not. ``counted`` are the
     places whose bytes the script added up itself, and how many it took each for; empty where that was not
-    seen or does not make up the score.
+    seen or does not make up the score. ``events`` are the numbers of the charges that were taken whole.
+    ``aligned`` says that they were found by their turn, not by their sum.
     """
 
     report: Reported
@@ -53,6 +55,8 @@ class Stage:
     how: str
     computed: NDArray[np.int32]
     counted: Counted = NOTHING
+    events: tuple[int, ...] = ()
+    aligned: bool = False
 
     def times(self) -> int:
         """How often the most charged position is charged."""
@@ -190,19 +194,20 @@ def _stage(
     best: Stage | None = None
     fallback = [n for n in charges if n[1].via in _TOTALS] or charges
     for how, chosen in _candidates(charges):
-        places, nats, order = _flat(chosen)
+        places, nats, order = flat(chosen)
         if like is not None and (how, len(places)) == (like.how, len(like.places)):
             fallback = chosen
         counted = _counted(report, nats, countings)
         enough = len(np.unique(places)) >= _LEAST_SHARE * len(known)
         if enough and _explains(report, places, nats, byte_counts, counted):
-            stage = Stage(report, number, places, nats, order, True, how, known, counted)
+            whole = () if how.startswith(MINIMUM) else tuple(n for n, _ in chosen)
+            stage = Stage(report, number, places, nats, order, True, how, known, counted, whole)
             best = stage if best is None or _rounds(places) < _rounds(best.places) else best
             if _rounds(best.places) == 1:
                 break
     if best is not None:
         return replace(best, order=_computed_order(charges, best.places, best.nats, best.order))
-    return Stage(report, number, *_flat(fallback), False, "the charges do not add up", known)
+    return Stage(report, number, *flat(fallback), False, "the charges do not add up", known)
 
 
 def _rounds(places: NDArray[np.int32]) -> int:
@@ -241,7 +246,7 @@ def _candidates(charges: list[Numbered]) -> Iterator[tuple[str, list[Numbered]]]
         if chosen:
             yield f"every {via}", chosen
             yield f"last pass of {via}", _last_pass(chosen)
-            yield f"minimum over passes of {via}", _least(chosen)
+            yield f"{MINIMUM} of {via}", _least(chosen)
     for key, chosen in groups.items():
         if key[0] not in _TOTALS:
             yield f"{key[0]} at {key[1]}", chosen
@@ -261,7 +266,7 @@ def _last_pass(charges: list[Numbered]) -> list[Numbered]:
 
 def _least(charges: list[Numbered]) -> list[Numbered]:
     """One charge that takes the smallest loss of every position (best of passes); [] for one pass."""
-    places, nats, _ = _flat(charges)
+    places, nats, _ = flat(charges)
     by_loss = np.lexsort((nats, places))
     unique, first = np.unique(places[by_loss], return_index=True)
     if len(unique) * 2 > len(places):
@@ -276,7 +281,8 @@ def replace_charge(charge: Charged, places: NDArray[np.int32], nats: NDArray[np.
     return Charged(charge.via, charge.site, pack_positions(places), pack_nats(nats), float(nats.sum()))
 
 
-def _flat(charges: list[Numbered]) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
+def flat(charges: list[Numbered]) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
+    """Places, losses in nats and event numbers of charges, in their order; padding is left out."""
     places = np.concatenate([c.where() for _, c in charges])
     nats = np.concatenate([c.losses() for _, c in charges])
     order = np.concatenate([np.full(len(c.where()), n, np.int64) for n, c in charges])
@@ -303,7 +309,7 @@ def _counted(
     slack = precision(report.line, "val_bpb") + RELATIVE * (bpb or 0.0)
     for total, chosen in countings:
         if bpb and total > 0 and abs(bits / total - bpb) <= slack:
-            places, numbers, _ = _flat(chosen)
+            places, numbers, _ = flat(chosen)
             return places, numbers
     return NOTHING
 

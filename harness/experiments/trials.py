@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import Executed, Scrambled, Weights
-from harness.experiments import drawn, prefix, proposals
+from harness.experiments import drawn, passive, prefix, proposals
+from harness.experiments.alignment import align
 from harness.experiments.bench import Ground, Session, Tokens
 from harness.experiments.evalue import TAU, kraft, measured
-from harness.experiments.stages import Stage, comparable, counterpart
+from harness.experiments.stages import MINIMUM, Stage, comparable, counterpart
 from harness.record import Experiment, Holds
 from harness.trace import Trace
 
@@ -48,14 +49,26 @@ class Trials:
     def stage(self, stream: int) -> tuple[Trace | None, Stage | None]:
         """Wait for a probe; its trace and its counterpart of the plain last stage."""
         trace = self.session.result(stream, max(self.left(), 1.0))
-        return trace, None if trace is None else counterpart(trace, self.base, self.ground)
+        stage = None if trace is None else counterpart(trace, self.base, self.ground)
+        if trace is None or stage is None:
+            return trace, None
+        plain = self.session.link.trace().stream(0)
+        return trace, align(stage, self.base, plain, passive.entry(plain), trace)
 
     def shift(self, new: Tokens, stream: int) -> prefix.Shift | None:
         """Wait for a probe that changed the tokens and compare it with the plain run."""
-        _, stage = self.stage(stream)
+        return self.compared(self.stage(stream)[1], new)
+
+    def compared(self, stage: Stage | None, new: Tokens) -> prefix.Shift | None:
+        """What changed tokens did to the charges, if these are known to be the counterparts of the base's.
+
+        Charges that are equal to the last bit are; those that differ must have been made in the same turns.
+        """
         if stage is None or not comparable(stage, self.base):
             return None
-        return prefix.compare(self.base, stage, self.ground.tokens, new)
+        shift = prefix.compare(self.base, stage, self.ground.tokens, new)
+        sure = stage.aligned or self.base.how.startswith(MINIMUM)
+        return shift if sure or not shift.moved else None
 
 
 @dataclass
@@ -92,14 +105,14 @@ class Volley:
         first = trials.session.start(changed, scramble=self.wiped, coverage=True)
         second = trials.session.start(other)
         self.trace, self.many = trials.stage(first)
-        if self.many is not None and comparable(self.many, trials.base):
-            shift = prefix.compare(trials.base, self.many, trials.ground.tokens, changed)
+        shift = trials.compared(self.many, changed)
+        if shift is not None:
             self.clean = shift.reached and shift.compared > 0 and shift.moved == 0
             if self.clean or not self.wiped:
                 self.shifts.append(shift)
         _, self.likely = trials.stage(second)
-        if self.likely is not None and comparable(self.likely, trials.base):
-            self.shifts.append(prefix.compare(trials.base, self.likely, trials.ground.tokens, other))
+        shift = trials.compared(self.likely, other)
+        self.shifts += [shift] if shift is not None else []
 
     def coverage(self) -> Experiment:
         """Which lines scoring ran."""

@@ -36,7 +36,8 @@ class ProbeConfig:
     ``validation_files`` are the shards as the child sees them, in stream order; those of one folder
     are one stream, and the folder that is read is the one that counts. ``ours`` are path prefixes of
     code that is not the submission's. Without ``command_fd`` no snapshots are taken. ``twin`` holds
-    the keywords of a ``TwinConfig``. Hashed tables are scaled by ``table_scale``.
+    the keywords of a ``TwinConfig``. Hashed tables are scaled by ``table_scale``. ``since`` is when the run
+    began, in nanoseconds, if this is not its first process.
     """
 
     event_fd: int
@@ -46,6 +47,7 @@ class ProbeConfig:
     ours: tuple[str, ...] = ()
     twin: dict[str, Any] | None = None
     table_scale: float = 1.0
+    since: int | None = None
 
 
 def read_stream(paths: tuple[str, ...]) -> NDArray[np.int64]:
@@ -71,7 +73,9 @@ class Probes:
         run_dir = self._moved(os.path.realpath(config.run_dir))
         self.watch.root = f"{run_dir}/"
         files = frozenset(path for paths in self._shards.values() for path in paths)
-        self.opens = opens.Opens(self.emit, run_dir, files, self._read_back, self._validation_read)
+        self.opens = opens.Opens(
+            self.emit, run_dir, files, self._read_back, self._validation_read, config.since
+        )
         self.coverage: Coverage | None = None
         self._trained = True  # a training step since the last snapshot
         self._artifacts: set[str] = set()  # read back so far

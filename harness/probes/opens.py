@@ -24,20 +24,25 @@ _SMALLEST_ARTIFACT = 1024
 
 @dataclass
 class Opens:
-    """Classifies what is opened. ``read_back`` is called when a likely artifact is about to be read."""
+    """Classifies what is opened. ``read_back`` is called when a likely artifact is about to be read.
+
+    Files in the run folder that were changed after ``since`` (nanoseconds) are the submission's work, even
+    if they were there before the script began: an earlier process of the same run has written them.
+    """
 
     emit: Callable[[AnyEvent], None]
     run_dir: str
     validation: frozenset[str]
     read_back: Callable[[str], None] | None = None
     validation_read: Callable[[str], None] | None = None
+    since: int | None = None
     _sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     _busy: bool = False
     active: bool = True
 
     def note_existing(self) -> None:
-        """Remember the files that were there before the script began."""
-        self._sizes = dict(self._scan())
+        """Remember the files that were there before the run began."""
+        self._sizes = {p: state for p, state in self._scan() if self.since is None or state[1] <= self.since}
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         """The audit hook itself."""

@@ -93,7 +93,7 @@ def test_without_a_complete_run_nothing_is_said(slug):
 
 @pytest.mark.parametrize(("weights", "strength"), [(True, Strength.CONVICTS), (False, Strength.SUSPECT)])
 def test_training_shards_convict_where_other_weights_are_scored(weights, strength):
-    """A temperature fitted to training tokens was accepted by organizers: charges that move do not convict."""
+    """Organizers accepted a temperature fitted to training tokens: moved charges alone do not convict."""
     data = {"charges_moved": 40, "weights_moved": weights}
     shown = Experiment("budget", Holds.VIOLATED, "opened", data, replay="budget-1")
     (finding,) = CHECKERS["training-data-at-evaluation"].check(subject(shown)).findings

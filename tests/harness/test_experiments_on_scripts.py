@@ -11,7 +11,7 @@ import pytest
 from harness.events import Charged, FileRead, Finished, Reported, Stepped
 from harness.record import Holds, Outcome, RunRecord
 from harness.replay import replayed
-from tests.harness.toy_run import run
+from tests.harness.toy_run import run, run_again
 
 CASES = Path(__file__).resolve().parent.parent / "cases"
 BASE = CASES / "not-a-code-length" / "complies_score_first.py"
@@ -228,3 +228,23 @@ def test_a_script_that_dies_leaves_no_experiments(tmp_path):
     assert done.experiments == {}
     assert done.problem.startswith("the script died: SystemError")
     assert done.trace.of(Finished)[0][1].error.startswith("SystemError")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("offence", "broken"),
+    [("", set()), ('; train(model, load("val"), 2)', {"independence"})],
+    ids=["honest", "prequant-ttt"],
+)
+def test_a_second_process_is_judged_by_what_the_first_and_its_twin_have_written(offence, broken, tmp_path):
+    """A script that dies between training and evaluation is evaluated by its switch in another process."""
+    trained = f'if "EVAL_ONLY" not in os.environ: train(model, load("train")){offence}'
+    path = script(tmp_path, main=('train(model, load("train"))', trained))
+    save = 'torch.save(model.state_dict(), "final_model.pt")'
+    once = f'if "EVAL_ONLY" not in os.environ: {save}; del model.nothing'
+    path.write_text(path.read_text().replace(save, once))
+    done = run_again(tmp_path, path, [{}, {"EVAL_ONLY": "1"}])
+    assert violated(done) == broken
+    assert done.experiments["roundtrip"].result is Holds.HOLDS
+    assert done.experiments["noise"].result is Holds.HOLDS
+    assert done.experiments["independence"].result is not Holds.UNDECIDED

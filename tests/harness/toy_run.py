@@ -63,18 +63,37 @@ def make_place(root: Path, script: Path, tokens: int = 2049) -> ToyPlace:
 
 
 def run(root: Path, script: Path, tokens: int = 2049, seconds: float = 90.0, twin: bool = True) -> ToyRun:
+    """One process."""
+    return run_again(root, script, [{}], tokens, seconds, twin)
+
+
+def run_again(
+    root: Path,
+    script: Path,
+    processes: list[dict[str, str]],
+    tokens: int = 2049,
+    seconds: float = 90.0,
+    twin: bool = True,
+) -> ToyRun:
+    """Several processes in one place, each with its environment; the last one counts."""
     place = make_place(root, script, tokens)
     instruments = Instruments(root / "traces", seconds, twin)
-    fds = instruments.begin()
+    for environment in processes:
+        _process(place, instruments, environment, seconds)
+    found = {e.name: e for e in instruments.results()[0]}
+    whole = trace.read(max((root / "traces").glob("*.trace")))
+    return ToyRun(found, whole, (root / "output.txt").read_text(), instruments.problem)
+
+
+def _process(place: ToyPlace, instruments: Instruments, environment: dict[str, str], seconds: float) -> None:
+    root, fds = place.root, instruments.begin()
     plan = {"script": str(place.repo / "train_gpt.py"), "status": str(root / "status.json")}
     plan["probes"] = instruments.plan(place)
     (root / "plan.json").write_text(json.dumps(plan))
     env = {**os.environ, "DATA_PATH": str(place.worlds[0] / "datasets" / "toy"), "OMP_NUM_THREADS": "1"}
+    env |= environment
     command = [sys.executable, "-W", "ignore", str(CHILD), str(root / "plan.json")]
     with (root / "output.txt").open("wb") as sink:
         process = subprocess.Popen(command, cwd=place.repo, env=env, pass_fds=fds, stdout=sink, stderr=sink)
         instruments.attend(process, time.monotonic() + seconds)
         process.wait(20)
-    found = {e.name: e for e in instruments.results()[0]}
-    whole = trace.read(next((root / "traces").glob("*.trace")))
-    return ToyRun(found, whole, (root / "output.txt").read_text(), instruments.problem)

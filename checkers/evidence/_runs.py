@@ -79,6 +79,16 @@ def tolerance(claim: Claim) -> float:
     return 0.6 * 10.0**-digits + 1e-6
 
 
+def meets(claim: Claim, printed: float) -> bool:
+    """Whether a claim gives a printed score: rounded, or its digits cut off (1.1249 for 1.12499).
+
+    Of fewer than three digits a cut would be wider than what quantization costs; they must be rounded.
+    """
+    cut = 10.0**-claim.digits if claim.digits >= 3 else 0.0
+    below = max(tolerance(claim), _LEAST)
+    return -below <= printed - claim.value <= max(below, cut)
+
+
 def seed_claims(book: LogBook) -> dict[int, list[Claim]]:
     """The scores claimed for each seed: by the metadata, or by the README where it names none."""
     found: dict[int, list[Claim]] = {}
@@ -121,7 +131,7 @@ def _match(log: TrainLog, claims: list[Claim], headline: Claim | None) -> tuple[
         (abs(s.bpb - c.value), s, c)
         for c in claims
         for s in log.finals
-        if s.bpb is not None and abs(s.bpb - c.value) <= max(tolerance(c), _LEAST)
+        if s.bpb is not None and meets(c, s.bpb)
     ]
     wanted = headline.value if headline else 0.0
     return min(pairs, key=lambda p: (round(abs(p[2].value - wanted), 3), not p[1].exact, p[0]), default=None)

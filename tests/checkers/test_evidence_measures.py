@@ -134,6 +134,16 @@ def test_the_score_that_averages_to_the_claim_is_the_claimed_one():
     assert [r.score.label for r in found] == ["ttt"] * 3
 
 
+@pytest.mark.parametrize(
+    ("claimed", "logged", "certain"),
+    [("1.1249", 1.12499461, True), ("1.1249", 1.12501, False), ("1.12", 1.1275, False)],
+)
+def test_a_claim_may_be_cut_off_by_a_unit_of_its_last_digit(claimed, logged, certain):
+    log = f"seed:1\nfinal_exact val_loss:1.9 val_bpb:{logged:.8f}"
+    (found,) = counted(record_of(**{"s1.log": log, "submission.json": f'{{"val_bpb": {claimed}}}'}))
+    assert found.certain is certain
+
+
 def test_two_logs_of_one_seed_are_no_mean():
     files = {"train.log": scored(1, sliding=1.1), "export.log": scored(1, sliding=1.1001)}
     found = counted(record_of(**files, **{"submission.json": '{"val_bpb": 1.1001}'}))

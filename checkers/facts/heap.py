@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
+from checkers.facts.conditions import asks_what_was_kept
 from checkers.facts.events import Did, Event
 from checkers.facts.folding import store, with_bits
 from checkers.facts.statements import Statements
@@ -152,7 +153,7 @@ class Heap(Statements):
         """
         if not self.tests:
             return 0
-        tests = {t for t in self.tests if not _asks_what_was_kept(t)}
+        tests = {t for t in self.tests if not asks_what_was_kept(t)}
         left = state
         for key in self.bits.names(state & self.learned):
             if tests <= set(self.events[key[1]].data["tests"]):
@@ -327,8 +328,3 @@ def _clone(obj: Obj, memo: dict[int, Obj], birth: tuple[Any, ...]) -> Obj:
     else:
         return obj
     return copy
-
-
-def _asks_what_was_kept(test: str) -> bool:
-    """Whether a dumped test is ``kept is not None`` or ``name in kept``: is there something to restore."""
-    return "ops=[IsNot()]" in test or ("left=Name(" in test and "ops=[In()]" in test)

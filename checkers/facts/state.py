@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from checkers.facts.conditions import Conditions
 from checkers.facts.events import Did, Event
 from checkers.facts.memory import Remembered, holders
 from checkers.facts.settings import Settings
@@ -124,7 +125,7 @@ class State:
         self.held: list[Obj] = []  # objects whose identity is used in an event
         self.kept: list[Value] = []  # values whose identity is used in a bit
         self._advanced: dict[ast.AST, frozenset[str]] = {}
-        self._words: dict[ast.AST, str] = {}
+        self.conditions = Conditions()
         self.kernels: dict[ast.AST, bool] = {}
         self._cursors: dict[ast.AST, frozenset[str]] = {}
         self.steps = 0

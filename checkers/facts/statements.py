@@ -79,7 +79,7 @@ class Statements(Looping):
             for number, block in enumerate(blocks):
                 env.names = dict(before)
                 self.frames[-1].branches.append(before)
-                self.tests = (*tests, *(self._undecided(test) if test and not number else (str(id(block)),)))
+                self.tests = (*tests, *(self._conditions(test, not number) if test else (str(id(block)),)))
                 left.append(self.run_block(block))
                 self.frames[-1].branches.pop()
                 if not left[-1]:
@@ -92,17 +92,9 @@ class Statements(Looping):
         env.names = before if joined is None else joined
         return all(left)
 
-    def _undecided(self, test: ast.expr) -> list[str]:
-        """The parts of a conjunction that decide whether its branch is taken, as text."""
-        parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-        return [self.words(p) for p in parts if p not in self.values or truthy(self.values[p]) is None]
-
-    def words(self, test: ast.expr) -> str:
-        """A test as text, equal for equal tests wherever they stand."""
-        known = self._words.get(test)
-        if known is None:
-            known = self._words[test] = ast.dump(test)
-        return known
+    def _conditions(self, test: ast.expr, outcome: bool) -> list[str]:
+        """What must hold for a test to have an outcome, as far as it is not decided."""
+        return self.conditions.of(test, outcome, lambda p: truthy(self.values.get(p, NOTHING)) is None)
 
     def _with(self, node: ast.With | ast.AsyncWith) -> bool:
         for item in node.items:

@@ -11,6 +11,7 @@ from checkers.static._aligned import Store, stores
 from checkers.static._c_sources import CFunction, c_functions, called
 from checkers.static._charges import Charges, charges_of, uncharged
 from checkers.static._report import finding, numbered
+from checkers.static._score_gates import Gate, score_gates
 from checkers.static._thresholds import shut
 from checkers.subject import Subject
 from harness.nodes import walk
@@ -33,6 +34,7 @@ def check(subject: Subject) -> CheckResult:
     found = [_finding(subject, s) for f in open_functions for s in _python_stores(charges, f) if s.gated]
     native = c_functions(subject)
     found += [f for call in _native_calls(facts, native) for f in _native(subject, charges, call, native)]
+    found += [_by_score(facts, gate) for gate in score_gates(charges)]
     looked_at = (
         f"{plural(len(functions), 'function')} behind the charges, {plural(len(native), 'C function')}"
     )
@@ -97,6 +99,17 @@ def _finding(subject: Subject, store: Store) -> Finding:
         caption="written for the position",
         related=related,
         confidence=0.92,
+    )
+
+
+def _by_score(facts: Facts, gate: Gate) -> Finding:
+    message = (
+        "Whether an expert is mixed in is decided by the score of the very token that is to be decoded: the "
+        "mixture is taken for some targets and left out for others, so that it does not sum to one."
+    )
+    related = [facts.place(gate.expert, "the expert that is let in")]
+    return finding(
+        facts, RULE, gate.test, message, caption="the score is tested here", related=related, confidence=0.92
     )
 
 

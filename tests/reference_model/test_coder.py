@@ -101,9 +101,7 @@ def test_second_process_decodes_from_artifact_and_file_alone(small, tmp_path):
     shell(config, tmp_path, "encode", "sample.bin", "sample.txt", "--tokens", "300")
     original = (tmp_path / "sample.txt").read_bytes()
     (tmp_path / "sample.txt").unlink()
-    shell(
-        dataclasses.replace(config, data_path="/nonexistent"), tmp_path, "decode", "sample.bin", "again.txt"
-    )
+    shell(dataclasses.replace(config, data_path="/nonexistent"), tmp_path, "decode", "sample.bin", "back.txt")
     assert (tmp_path / "back.txt").read_bytes() == original
     assert len(original) > (tmp_path / "sample.bin").stat().st_size
 

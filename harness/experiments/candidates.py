@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.experiments.forks import Trials
 from harness.experiments.stages import Stage
-from harness.experiments.trials import Trials, Volley
+from harness.experiments.trials import Volley
 from harness.record import Experiment, Holds
 
 CANDIDATES = 8
@@ -52,7 +53,7 @@ def _charges(trials: Trials, place: int) -> dict[int, float]:
         if trials.left() < 2 * max(trials.session.seconds.values(), default=0.0):
             break
         group = drawn[at : at + TOGETHER]
-        streams = [(token, trials.session.start(_with(trials, place, token))) for token in group]
+        streams = [(token, trials.start(_with(trials, place, token))) for token in group]
         for token, stream in streams:
             nats = _at(trials.stage(stream)[1], place)
             if nats is not None:

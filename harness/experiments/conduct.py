@@ -11,6 +11,7 @@ from typing import Any
 from harness.events import Finished, Lost, TableScaled
 from harness.experiments import candidates, noise, passive, trials
 from harness.experiments.bench import Ground, Session
+from harness.experiments.forks import Trials, evaluation_seconds
 from harness.experiments.stages import Stage, counterpart, final, stages
 from harness.record import Experiment, Holds
 from harness.trace import Trace
@@ -31,16 +32,17 @@ def conduct(
     base = final(main, ground)
     if base is None:
         return (Experiment("noise", Holds.NOT_RUN, "the run reported no score"),)
-    probes = trials.Trials(session, ground, base, deadline)
+    probes = Trials(session, ground, base, deadline, evaluation_seconds(main))
     volley = trials.Volley(probes, wiped=passive.entered_at_artifact(main))
     volley.fire()
     repeated = volley.repeat()
     prefix = volley.prefix(repeated.result is Holds.HOLDS, passive.rescored(main, base))
     noisy = _noise_trace(session, twin, deadline)
     compressed = noise.judge(None if noisy is None else counterpart(noisy, base, ground), base, ground)
-    found = [probes.timed(e) for e in (prefix, repeated, volley.roundtrip(), volley.coverage())]
-    found = [compressed, candidates.exemplify(trials.kraft_sum(volley, compressed), volley), *found]
-    found += [
+    summed = candidates.exemplify(trials.kraft_sum(volley, compressed), volley)
+    found = [compressed, summed, prefix, repeated, volley.roundtrip(), volley.coverage()]
+    found = [
+        *(probes.timed(e) for e in found),
         passive.order(main, base, prefix),
         passive.passes(base, len(ground.tokens)),
         passive.denominator(base, ground, stages(main, ground)),

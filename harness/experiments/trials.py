@@ -1,4 +1,4 @@
-"""The probes of one waiting run: start them, wait for them, and turn them into experiments."""
+"""The probes of one waiting run, turned into experiments."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import Executed, Scrambled, Weights
-from harness.experiments import drawn, passive, prefix, proposals
-from harness.experiments.alignment import align
-from harness.experiments.bench import Ground, Session, Tokens
+from harness.experiments import drawn, prefix, proposals
+from harness.experiments.bench import Ground, Tokens
 from harness.experiments.evalue import TAU, kraft, measured
-from harness.experiments.stages import MINIMUM, Stage, comparable, counterpart
+from harness.experiments.forks import Trials
+from harness.experiments.stages import Stage
 from harness.record import Experiment, Holds
 from harness.trace import Trace
 
@@ -24,51 +24,6 @@ PROMISING = 3.0
 """Nats of evidence that are worth another sample of likely tokens: one valid scorer in twenty gets one."""
 MORE = 6
 """Samples that are drawn again at most."""
-
-
-@dataclass
-class Trials:
-    """A session, its plain last stage, and the time that is left."""
-
-    session: Session
-    ground: Ground
-    base: Stage
-    deadline: float
-    notes: list[str] = field(default_factory=list)
-
-    def left(self) -> float:
-        """Seconds that may still be spent."""
-        return self.deadline - self.session.clock()
-
-    def timed(self, probed: Experiment) -> Experiment:
-        """Say so where an experiment may be open only because the time was used up."""
-        if self.left() > 0 or probed.result not in {Holds.UNDECIDED, Holds.NOT_RUN}:
-            return probed
-        return replace(probed, summary=f"{probed.summary}; the time of the run was used up")
-
-    def stage(self, stream: int) -> tuple[Trace | None, Stage | None]:
-        """Wait for a probe; its trace and its counterpart of the plain last stage."""
-        trace = self.session.result(stream, max(self.left(), 1.0))
-        stage = None if trace is None else counterpart(trace, self.base, self.ground)
-        if trace is None or stage is None:
-            return trace, None
-        plain = self.session.link.trace().stream(0)
-        return trace, align(stage, self.base, plain, passive.entry(plain), trace)
-
-    def shift(self, new: Tokens, stream: int) -> prefix.Shift | None:
-        """Wait for a probe that changed the tokens and compare it with the plain run."""
-        return self.compared(self.stage(stream)[1], new)
-
-    def compared(self, stage: Stage | None, new: Tokens) -> prefix.Shift | None:
-        """What changed tokens did to the charges, if these are known to be the counterparts of the base's.
-
-        Charges that are equal to the last bit are; those that differ must have been made in the same turns.
-        """
-        if stage is None or not comparable(stage, self.base):
-            return None
-        shift = prefix.compare(self.base, stage, self.ground.tokens, new)
-        sure = stage.aligned or self.base.how.startswith(MINIMUM)
-        return shift if sure or not shift.moved else None
 
 
 @dataclass
@@ -102,8 +57,8 @@ class Volley:
             other = self.proposal.tokens
         else:
             other = prefix.late_change(trials.ground, trials.base)
-        first = trials.session.start(changed, scramble=self.wiped, coverage=True)
-        second = trials.session.start(other)
+        first = trials.start(changed, scramble=self.wiped, coverage=True)
+        second = trials.start(other)
         self.trace, self.many = trials.stage(first)
         shift = trials.compared(self.many, changed)
         if shift is not None:
@@ -130,7 +85,7 @@ class Volley:
         """Whether forks repeat charges exactly: shown by ``many``, else by an unchanged fork."""
         if self.clean:
             return Experiment("repeat", Holds.HOLDS, "forks repeat the charges exactly")
-        return repeat(self.trials, self.trials.session.start())
+        return repeat(self.trials, self.trials.start())
 
     def roundtrip(self) -> Experiment:
         """Whether the weights come from the artifact: shown by ``many``, else by a fork of its own."""
@@ -140,18 +95,18 @@ class Volley:
             count = sum(e.parameters for _, e in self.trace.of(Scrambled))
             told = f"the charges stand with {count} tensors in memory wiped"
             return Experiment("roundtrip", Holds.HOLDS, told, {"parameters_wiped": count})
-        return roundtrip(self.trials, self.trials.session.start(scramble=True))
+        return roundtrip(self.trials, self.trials.start(scramble=True))
 
     def prefix(self, steady: bool, rescored: bool = False) -> Experiment:
         """Prefix invariance, with a fork of its own where ``many`` was not clean."""
         ground, length = self.trials.ground, len(self.trials.ground.tokens)
         if any(s.proves for s in self.shifts) or not self.clean:
             alone = prefix.single_change(ground, prefix.inside(self.trials.base, (3 * length) // 4 + 5))
-            shift = self.trials.shift(alone, self.trials.session.start(alone))
+            shift = self.trials.shift(alone, self.trials.start(alone))
             self.shifts += [shift] if shift is not None else []
         if not self.clean and self.trials.left() > 1:
             new = prefix.tail_change(ground, prefix.inside(self.trials.base, length // 2 + 17))
-            shift = self.trials.shift(new, self.trials.session.start(new))
+            shift = self.trials.shift(new, self.trials.start(new))
             if shift is not None:
                 self.shifts.insert(0, shift)
                 if shift.proves and not any(s.proves for s in self.shifts[1:]):
@@ -180,11 +135,11 @@ def other_training(trials: Trials, opened: Experiment, weights: str | None) -> E
     ``weights`` is the digest of what the plain run scores. A temperature fitted to training tokens moves
     charges, too; only weights that depend on them are calibration or training in evaluation time.
     """
-    if opened.result is not Holds.VIOLATED or trials.left() < 1:
+    if opened.result is not Holds.VIOLATED:
         return opened
-    trace, stage = trials.stage(trials.session.start(training=True))
+    trace, stage = trials.stage(trials.start(training=True))
     if trace is None or stage is None or not trials.base.explained:
-        return opened
+        return replace(opened, summary=opened.summary + trials.ending())
     if len(stage.nats) != len(trials.base.nats):
         return opened
     gap = float(np.abs(stage.nats - trials.base.nats).max(initial=0.0))
@@ -240,7 +195,7 @@ def _smaller(trials: Trials, new: Tokens) -> prefix.Shift | None:
         part = places[: len(places) // 2]
         changed = trials.ground.tokens.copy()
         changed[part] = new[part]
-        shift = trials.shift(changed, trials.session.start(changed))
+        shift = trials.shift(changed, trials.start(changed))
         if shift is None or not shift.proves:
             break
         best, places = shift, part
@@ -343,7 +298,7 @@ def _continued(volley: Volley, together: float, data: dict[str, Any]) -> float:
         if not PROMISING < together < TAU or trials.left() < 2 * slowest:
             break
         proposal = proposals.draw(trials.ground, start, proposals.SEED + more)
-        told = proposals.judge(proposal, trials.stage(trials.session.start(proposal.tokens))[1])
+        told = proposals.judge(proposal, trials.stage(trials.start(proposal.tokens))[1])
         if not told:
             break
         together += told["evidence_nats"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from harness.events import (
 from harness.experiments import noise, passive, prefix, trials
 from harness.experiments.bench import Ground
 from harness.experiments.evalue import TAU, betting, hashed_kraft, kraft, saving
+from harness.experiments.forks import Trials
 from harness.experiments.stages import Stage, comparable, counterpart, final, stages
 from harness.record import Experiment, Holds
 from harness.trace import Trace
@@ -317,19 +317,9 @@ def test_faint_moves_of_many_count_only_where_updates_before_the_charges_were_se
     shift = prefix.compare(stage_of(ground, nats), stage_of(ground, shaken), ground.tokens, new)
     results = []
     for rescored in (False, True):
-        trial = trials.Trials(None, ground, stage_of(ground, nats), 0.0)
+        trial = Trials(None, ground, stage_of(ground, nats), 0.0)
         results.append(trials.judge_prefix(trial, [shift], steady=True, rescored=rescored).result)
     assert results == [Holds.UNDECIDED, Holds.VIOLATED]
-
-
-@pytest.mark.parametrize(("clock", "ending"), [(10.0, "score"), (181.0, "the time of the run was used up")])
-def test_what_is_open_for_want_of_time_says_so(ground, clock, ending):
-    session = SimpleNamespace(clock=lambda: clock)
-    trial = trials.Trials(session, ground, stage_of(ground, np.ones(1000)), 180.0)
-    opened = Experiment("repeat", Holds.UNDECIDED, "the unchanged fork did not reach the score")
-    assert trial.timed(opened).summary.endswith(ending)
-    held = Experiment("repeat", Holds.HOLDS, "forks repeat the charges exactly")
-    assert trial.timed(held) is held
 
 
 def test_what_is_charged_after_an_update_on_itself_is_rescored():

@@ -1,4 +1,4 @@
-"""Charges of two runs are counterparts by their turn; a sum may suggest another evaluation."""
+"""Forks: their charges are found by their turn, and none is begun that could not end in time."""
 
 from types import SimpleNamespace
 
@@ -8,9 +8,10 @@ import pytest
 from harness.events import Charged, Reported, Snapshot, Stamped, pack_nats, pack_positions
 from harness.experiments.alignment import align
 from harness.experiments.bench import Ground
+from harness.experiments.forks import Trials
 from harness.experiments.prefix import single_change
 from harness.experiments.stages import counterpart, final
-from harness.experiments.trials import Trials
+from harness.record import Experiment, Holds
 from harness.trace import Trace
 
 TOKENS = np.random.default_rng(4).integers(4, 68, 401)
@@ -80,3 +81,23 @@ def test_only_equal_charges_are_counterparts_without_their_turn():
 
     assert shift(TWO).moved == 0
     assert shift(ONE) is None
+
+
+@pytest.mark.parametrize(("clock", "ending"), [(10.0, "score"), (181.0, "the time of the run was used up")])
+def test_what_is_open_for_want_of_time_says_so(clock, ending):
+    session = SimpleNamespace(clock=lambda: clock)
+    trial = Trials(session, GROUND, final(PLAIN, GROUND), 180.0)
+    opened = Experiment("repeat", Holds.UNDECIDED, "the unchanged fork did not reach the score")
+    assert trial.timed(opened).summary.endswith(ending)
+    held = Experiment("repeat", Holds.HOLDS, "forks repeat the charges exactly")
+    assert trial.timed(held) is held
+
+
+def test_a_fork_that_could_not_end_in_time_is_not_begun():
+    session = SimpleNamespace(clock=lambda: 150.0, start=lambda tokens, **how: 3)
+    stage = final(PLAIN, GROUND)
+    assert Trials(session, GROUND, stage, 180.0, cost=40.0).start() == 3
+    trial = Trials(session, GROUND, stage, 180.0, cost=90.0)
+    assert trial.start() == -1
+    opened = Experiment("kraft", Holds.UNDECIDED, "the charges of replaced tokens could not be followed")
+    assert trial.timed(opened).summary.endswith("used up (30 s left, a fork takes 90 s)")

@@ -97,7 +97,7 @@ def test_a_fork_that_could_not_end_in_time_is_not_begun():
     session = SimpleNamespace(clock=lambda: 150.0, start=lambda tokens, **how: 3)
     stage = final(PLAIN, GROUND)
     assert Trials(session, GROUND, stage, 180.0, cost=40.0).start() == 3
-    trial = Trials(session, GROUND, stage, 180.0, cost=90.0)
+    trial = Trials(session, GROUND, stage, 180.0, cost=110.0)
     assert trial.start() == -1
     opened = Experiment("kraft", Holds.UNDECIDED, "the charges of replaced tokens could not be followed")
-    assert trial.timed(opened).summary.endswith("used up (30 s left, a fork takes 90 s)")
+    assert trial.timed(opened).summary.endswith("used up (30 s left, a fork takes 110 s)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from checkers.facts.folding import with_bits
 from checkers.facts.state import State
 from checkers.facts.values import (
     GRAD,
@@ -105,7 +106,9 @@ class Attributes(State):
 
     def _instance_attribute(self, base: Value, ref: Instance, name: str) -> Value:
         if name in ref.attrs:
-            return self._cursor(ref, name, ref.attrs[name])
+            value = self._cursor(ref, name, ref.attrs[name])
+            turn = base.bits & self.iterations
+            return with_bits(value, turn) if turn and ref.what == "" else value
         found = ref.cls.find(name) if ref.cls else None
         me = Value(UNKNOWN, base.bits, (ref,))
         if found:

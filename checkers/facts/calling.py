@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 from checkers.facts.folding import with_bits
 from checkers.facts.heap import Heap
-from checkers.facts.memory import Remembered, holders
+from checkers.facts.managing import is_manager
+from checkers.facts.memory import HandingOut, Remembered, holders, kept
 from checkers.facts.source import Module
 from checkers.facts.state import NEVER, Frame
 from checkers.facts.statements import EXIT
@@ -141,7 +143,8 @@ class Calling(Heap):
         env = Env(function.env.module, function.env)
         if function.bound is not None:
             args = [function.bound, *args]
-        key = self._key(function, args, keywords)
+        body = self.managed.pop(node, None) if node in self.managed and is_manager(target) else None
+        key = self._key(function, args, keywords) if body is None else None
         known = self.remembered.get(key)
         if known is not None and known.holds(self.changes, self.weights):
             self.frames[-1].roots |= known.roots
@@ -149,9 +152,10 @@ class Calling(Heap):
         self._bind_arguments(function, env, args, keywords)
         start, events, touched = now(), len(self.events), self.touched
         self.touched = NEVER
-        result, read = self._run(function, env, node)
+        result, read = self._run(function, env, node, body)
         if key is not None and self.touched > start and len(self.events) == events and _simple(result):
-            self._remember(key, function, args, keywords, result, read)
+            to_keep = kept(result, (*args, *keywords.values()), start)
+            self._remember(key, function, args, keywords, to_keep, read)
         self.touched = min(touched, self.touched)
         return result
 
@@ -169,7 +173,7 @@ class Calling(Heap):
         for value in every:
             roots.update(o for o in holders(value) if type(o) is not Cell and self._like(o) is o)
         free = function.bound is None and (bool(read) or any(_leads_on(v) for v in every))
-        inputs, weights = self.inputs(args, keywords), self.weights if free else None
+        inputs, weights = [self.content(value) for value in every], self.weights if free else None
         self.remembered[key] = Remembered(inputs, result, frozenset(roots), self.changes, weights)
 
     def _kernel(self, args: list[Value], keywords: dict[str, Value]) -> Value:
@@ -199,11 +203,14 @@ class Calling(Heap):
         return _identity(ref)
 
     def _recalled(self, known: Remembered, args: list[Value], keywords: dict[str, Value]) -> Value:
-        inputs = self.inputs(args, keywords) & ~RAW
-        for value in (*args, *keywords.values()):
-            if any(isinstance(r, Instance) for r in value.refs):
-                inputs |= self.learned_in(value)
-        return _resupplied(known.result, known.inputs | self.learned, inputs)
+        given = (*args, *keywords.values())
+        inputs = [self._input(value) for value in given]
+        return HandingOut(known, given, inputs, self.learned, self.loops).value(known.result)
+
+    def _input(self, value: Value) -> int:
+        """The sources of an argument, with what a model has learned."""
+        bits = self.content(value) & ~RAW
+        return bits | self.learned_in(value) if any(isinstance(r, Instance) for r in value.refs) else bits
 
     def _bind_arguments(
         self, function: Function, env: Env, args: list[Value], keywords: dict[str, Value]
@@ -232,10 +239,13 @@ class Calling(Heap):
         if spec.kwarg is not None:
             env.names[spec.kwarg.arg] = Value(refs=(others,))
 
-    def _run(self, function: Function, env: Env, node: ast.AST) -> tuple[Value, set[Obj]]:
+    def _run(
+        self, function: Function, env: Env, node: ast.AST, at_yield: Callable[[Value], None] | None
+    ) -> tuple[Value, set[Obj]]:
         """Run a function's body; its result, and what it read of other scopes."""
         target = function.node
         frame = Frame(target, env, function.owner, function.bound)
+        frame.at_yield = at_yield
         if function.bound is not None and getattr(target, "name", "") == "__init__":
             frame.start = min((r.serial for r in function.bound.refs), default=frame.start) - 1
         self.entered[target] = self.entered.get(target, 0) + 1
@@ -361,20 +371,3 @@ def _simple(value: Value) -> bool:
         elif type(ref) is not Cell and ref is not NULL:
             return False
     return True
-
-
-def _resupplied(value: Value, before: int, inputs: int) -> Value:
-    """A remembered result for other inputs: what came from the old ones now comes from the new."""
-    refs = tuple(
-        Sequence([_resupplied(i, before, inputs) for i in r.items])
-        if isinstance(r, Sequence) and r.items
-        else r
-        for r in value.refs
-        if not isinstance(r, Cell)
-    )
-    if any(isinstance(r, Sequence) for r in refs):
-        return Value(value.const, value.bits, refs)
-    bits = flat(value)
-    if not value.known or bits & before:
-        bits = (bits & ~before) | inputs
-    return Value(value.const, bits, refs)

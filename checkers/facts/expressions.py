@@ -28,6 +28,7 @@ from checkers.facts.values import (
     UNKNOWN,
     VAL,
     Mapping,
+    Obj,
     Sequence,
     Value,
     Ways,
@@ -122,6 +123,7 @@ class Expressions(Items):
     def _boolean(self, node: ast.BoolOp) -> Value:
         stop_at = isinstance(node.op, ast.Or)
         bits, value, unsure = 0, NOTHING, False
+        maybe: tuple[Obj, ...] = ()  # ``given or default`` may be either
         for operand in node.values:
             value = self.eval(operand)
             bits |= flat(value)
@@ -134,8 +136,9 @@ class Expressions(Items):
                     else self._after_doubt(truth, bits)
                 )
             unsure = unsure or truth is None
+            maybe += value.refs if stop_at and truth is None else ()
         return (
-            Value(bits=bits & ~RAW, refs=value.refs)
+            Value(bits=bits & ~RAW, refs=tuple(dict.fromkeys((*maybe, *value.refs))))
             if unsure
             else Value(value.const, bits & ~RAW, value.refs)
         )
@@ -236,7 +239,11 @@ class Expressions(Items):
         return self.eval(node.value)
 
     def _yield(self, node: ast.Yield) -> Value:
-        self.frames[-1].yielded.append(self.eval(node.value) if node.value else NOTHING)
+        frame = self.frames[-1]
+        value = self.eval(node.value) if node.value else NOTHING
+        frame.yielded.append(value)
+        if frame.at_yield is not None:
+            frame.at_yield(value)
         return NOTHING
 
     def _yield_from(self, node: ast.YieldFrom) -> Value:

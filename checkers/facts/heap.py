@@ -73,8 +73,17 @@ class Heap(Statements):
             if isinstance(ref, (Instance, Class)):
                 keep = self.uncertain and old is not None and not quiet
                 ref.attrs[name] = merge(old, value) if keep else value
+            elif isinstance(ref, Cell) and name == "requires_grad":
+                self.differentiate(base, value)
             elif isinstance(ref, Cell):
                 ref.state |= flat(value)
+
+    @staticmethod
+    def differentiate(target: Value, wanted: Value) -> None:
+        """``requires_grad``: storage made here that is moved along gradients by hand is learned by them."""
+        for ref in target.refs if wanted.const is True else ():
+            if type(ref) is Cell and ref.what != "param":
+                ref.what = "leaf"
 
     def _set_gradient(self, bits: int) -> None:
         """``p.grad = value``: the next step goes along it; the parameter itself has not moved."""
@@ -119,8 +128,10 @@ class Heap(Statements):
         """
         wrote = False
         for ref in target.refs:
-            if isinstance(ref, Cell) and ref.what != "param":
+            learned = isinstance(ref, Cell) and (ref.what == "param" or (ref.what == "leaf" and bits & GRAD))
+            if isinstance(ref, Cell) and not learned:
                 self.touch(ref)
+                self.reached += bool(bits & VAL & ~ref.state)
                 ref.state = bits if strong and not self.uncertain else ref.state | bits
                 wrote = True
             elif isinstance(ref, Cell) or (isinstance(ref, Instance) and self.is_model(ref)):

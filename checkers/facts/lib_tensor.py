@@ -34,7 +34,6 @@ _VIEWS = [
     "astype",
     "pin_memory",
     "type",
-    "requires_grad_",
     "narrow",
     "chunk",
     "t",
@@ -130,7 +129,9 @@ def _copy(machine: Any, use: Use) -> Value | None:
     "linspace",
 )
 def _new(machine: Any, use: Use) -> Value:
-    return Value(refs=(Cell(machine.loops, 0, "new"),))
+    made = Value(refs=(Cell(machine.loops, 0, "new"),))
+    machine.differentiate(made, use.keywords.get("requires_grad", NOTHING))
+    return made
 
 
 @effect("bytearray")

@@ -139,6 +139,13 @@ def _named_parts(machine: Any, use: Use) -> Value | None:
     return Value(refs=(Sequence(None, pair),))
 
 
+@effect("requires_grad_")
+def _requires_grad(machine: Any, use: Use) -> Value:
+    target = use.operand(0)
+    machine.differentiate(target, use.arg(0, "requires_grad") or Value(True))
+    return target
+
+
 def _inside(receiver: Value) -> Value:
     """A part of a model stands for the model: what is done to one part is done to it."""
     return Value(UNKNOWN, receiver.bits, receiver.refs)
@@ -148,7 +155,6 @@ def _inside(receiver: Value) -> Value:
     "get_submodule",
     "get_parameter",
     "apply",
-    "requires_grad_",
     "compile",
     "DistributedDataParallel",
     "DDP",
@@ -220,15 +226,25 @@ def _load_state(machine: Any, use: Use) -> Value | None:
     return NOTHING
 
 
+def _modules_of(value: Value) -> list[Instance]:
+    """The modules that a value stands for: itself, or the members of a list of modules."""
+    refs = [r for r in value.refs if isinstance(r, Instance)]
+    for ref in value.refs:
+        if isinstance(ref, Sequence):
+            members = (*(ref.items or ()), *((ref.rest,) if ref.rest else ()))
+            refs += [r for item in members for r in item.refs if isinstance(r, Instance)]
+    return refs
+
+
 @effect("register_forward_hook", "register_forward_pre_hook")
 def _hook(machine: Any, use: Use) -> Value:
-    receiver = use.receiver or NOTHING
-    for ref in receiver.refs:
+    modules = _modules_of(use.receiver or NOTHING)
+    for ref in modules:
         machine.touch(ref)
-        if isinstance(ref, Instance) and use.args and len(ref.hooks) < 4:
+        if use.args and len(ref.hooks) < 4:
             ref.hooks.append(use.args[0])
     handle = Instance(None, machine.loops, "hook")
-    handle.attrs["_of"] = receiver
+    handle.attrs["_of"] = Value(refs=tuple(modules))
     return Value(refs=(handle,))
 
 

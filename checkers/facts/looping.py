@@ -1,7 +1,7 @@
 """Loops and comprehensions: which items are seen, and how often the body is simulated.
 
-A body that scores or learns from validation data is run for two iterations, so that what the second
-reads of the first shows; every other body is run once.
+A body that scores or learns from validation data, or brings them into storage that had none, is run for
+two iterations, so that what the second reads of the first shows; every other body is run once.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ class Looping(Expressions):
     def _for(self, node: ast.For) -> bool:
         items, exact = self.iterate(self.eval(node.iter))
         for number, item in self._chosen(items, exact):
-            start = len(self.events)
+            start = len(self.events), self.reached
             self._iteration(node, number, item)
-            if not exact and (number >= 2 or not self._worth_repeating(start)):
+            if not exact and (number >= 2 or not self._worth_repeating(*start)):
                 break
         if not exact or items:
             return False
@@ -103,9 +103,11 @@ class Looping(Expressions):
             whole = Value(UNKNOWN, whole.bits, whole.refs)
         return [(1, whole), (2, whole)]
 
-    def _worth_repeating(self, start: int) -> bool:
+    def _worth_repeating(self, start: int, reached: int) -> bool:
         if any(number > 1 for _, number in self.loops):
             return False  # the first iteration of the outer loop has shown what repeats
+        if self.reached > reached:
+            return True  # what was read before the data got there is read once more
         return any(e.kind in _TELLING and e.bits & VAL for e in self.events[start:])
 
     def _iteration(self, node: ast.For, number: int, item: Value) -> None:
@@ -142,7 +144,7 @@ class Looping(Expressions):
                 self.note_way(node.test, truth, flat(test))
             if truth is False:
                 break
-            start, loops = len(self.events), self.loops
+            start, loops = (len(self.events), self.reached), self.loops
             self.loops = (*loops, (node, number))
             try:
                 self._forget(node)
@@ -150,7 +152,7 @@ class Looping(Expressions):
                 self.run_iteration(node.body)
             finally:
                 self.loops = loops
-            if not self._worth_repeating(start):
+            if not self._worth_repeating(*start):
                 break
         return False
 

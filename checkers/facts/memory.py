@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from checkers.facts.values import (
     Cell,
@@ -32,12 +33,12 @@ _MOST = 4000  # objects looked at; a larger graph counts as changed
 class Remembered:
     """The result of a call.
 
-    ``inputs`` are the sources of its arguments, ``roots`` the objects it may have read, ``stamp`` the
+    ``inputs`` are the sources of each of its arguments, ``roots`` the objects it may have read, ``stamp`` the
     number of the last change before it ended. ``weights`` is the number of changes of learned state
     if it read such state other than through its arguments, else None.
     """
 
-    inputs: int
+    inputs: list[int]
     result: Value
     roots: frozenset[Obj]
     stamp: int
@@ -84,3 +85,89 @@ def holders(value: Value) -> Iterator[Obj]:
         elif isinstance(ref, Partial):
             for part in (ref.function, *ref.args, *ref.keywords.values()):
                 yield from holders(part)
+
+
+class Made(Cell):
+    """In a remembered result: storage that the call made, as it was when the call ended."""
+
+    __slots__ = ()
+
+
+class Given(Obj):
+    """In a remembered result: the reference that an argument of the call held at a place."""
+
+    __slots__ = ("argument", "place")
+
+    def __init__(self, argument: int, place: int) -> None:
+        super().__init__()
+        self.argument = argument
+        self.place = place
+
+
+def kept(result: Value, given: tuple[Value, ...], start: int) -> Value:
+    """A result to remember. What the call made, since the number ``start``, will change: it is copied."""
+    places = {id(ref): Given(i, j) for i, value in enumerate(given) for j, ref in enumerate(value.refs)}
+
+    def frozen(value: Value) -> Value:
+        return Value(value.const, value.bits, tuple(map(part, value.refs)), value.text)
+
+    def part(ref: Obj) -> Obj:
+        if id(ref) in places and isinstance(ref, (Cell, Sequence)):
+            return places[id(ref)]
+        if isinstance(ref, Sequence):
+            return Sequence([frozen(item) for item in ref.items or ()], birth=ref.birth)
+        if type(ref) is Cell and ref.serial > start:
+            return Made(ref.birth, ref.state, ref.what)
+        return ref
+
+    return frozen(result)
+
+
+class HandingOut:
+    """Makes of a remembered result what the call would return for other arguments.
+
+    What came from the old arguments comes from the new ones, where the result had anything of an
+    argument's sources at all. What the call made, it would make anew; what it returned of its arguments
+    is theirs. ``learned`` is the mask of learned state, ``loops`` the running iterations.
+    """
+
+    def __init__(
+        self,
+        known: Remembered,
+        given: tuple[Value, ...],
+        inputs: list[int],
+        learned: int,
+        loops: tuple[Any, ...],
+    ) -> None:
+        self.given = given
+        self.pairs = list(zip(known.inputs, inputs, strict=True))
+        self.before = learned
+        for old in known.inputs:
+            self.before |= old
+        self.loops = loops
+
+    def value(self, value: Value) -> Value:
+        """A part of the result."""
+        bits = value.bits
+        for ref in value.refs:
+            if type(ref) is Cell:
+                bits |= ref.state
+        if not value.refs or bits:
+            bits = bits if value.known and not bits & self.before else self._supplied(bits)
+        return Value(value.const, bits, tuple(self._part(r) for r in value.refs if type(r) is not Cell))
+
+    def _supplied(self, bits: int) -> int:
+        new = bits & ~self.before
+        for old, now in self.pairs:
+            if bits & old or not old:
+                new |= now
+        return new
+
+    def _part(self, ref: Obj) -> Obj:
+        if isinstance(ref, Given):
+            return self.given[ref.argument].refs[ref.place]
+        if isinstance(ref, Sequence):
+            return Sequence([self.value(item) for item in ref.items or ()], birth=self.loops)
+        if isinstance(ref, Made):
+            return Cell(self.loops, self._supplied(ref.state), ref.what)
+        return ref

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 from checkers.facts.conditions import Conditions
@@ -48,6 +49,7 @@ class Frame:
     """One running call."""
 
     __slots__ = (
+        "at_yield",
         "branches",
         "env",
         "exits",
@@ -70,6 +72,7 @@ class Frame:
         self.returned: Value | None = None
         self.start = now()
         self.yielded: list[Value] = []
+        self.at_yield: Callable[[Value], None] | None = None  # of a manager: runs the body of its ``with``
         self.branches: list[dict[str, Value]] = []  # the names when each open branch or iteration began
         self.exits: list[list[dict[str, Value]]] = []  # for each open loop, what left it early had assigned
         self.roots: set[Obj] = set()  # what it read of other scopes
@@ -100,6 +103,7 @@ class State:
         self.loops: tuple[tuple[ast.AST, int], ...] = ()
         self.calls: tuple[tuple[Module, ast.AST], ...] = ()
         self.frames: list[Frame] = []
+        self.managed: dict[ast.AST, Callable[[Value], None]] = {}  # bodies of ``with``, by the manager's call
         self.enclosing: list[Env] = []  # scopes that functions close over
         self.uncertain = 0  # depth of branches that may not be taken
         self.doubtful = 0  # depth of those that hang on an undecided setting
@@ -110,6 +114,7 @@ class State:
         self.open_settings = 0  # mask of the bits of settings nobody knows
         self.tests: tuple[str, ...] = ()  # the undecided tests whose branches are being run
         self.guard = 0  # iterations on which the branch being run depends
+        self.reached = 0  # counts the storage that validation data got into
         self.ranked = 0  # depth of branches that hang on the rank
         self.touched = NEVER  # serial of the oldest object changed by the running call
         self.version = 0  # counts the changes of scopes, classes and all else that bears no stamp

@@ -8,7 +8,7 @@ from typing import Any
 
 from checkers.facts.events import Did
 from checkers.facts.folding import absorb, truthy
-from checkers.facts.looping import Looping
+from checkers.facts.managing import Managing
 from checkers.facts.state import Frame
 from checkers.facts.values import (
     GRAD,
@@ -27,7 +27,7 @@ from checkers.facts.values import (
 )
 
 
-class Statements(Looping):
+class Statements(Managing):
     """The statement runner. Handlers return True when control leaves the block."""
 
     def run_block(self, body: list[ast.stmt]) -> bool:
@@ -95,13 +95,6 @@ class Statements(Looping):
     def _conditions(self, test: ast.expr, outcome: bool) -> list[str]:
         """What must hold for a test to have an outcome, as far as it is not decided."""
         return self.conditions.of(test, outcome, lambda p: truthy(self.values.get(p, NOTHING)) is None)
-
-    def _with(self, node: ast.With | ast.AsyncWith) -> bool:
-        for item in node.items:
-            value = self.eval(item.context_expr)
-            if item.optional_vars is not None:
-                self.assign(item.optional_vars, value)
-        return self.run_block(node.body)
 
     def _try(self, node: ast.Try) -> bool:
         left = self.run_block(node.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -162,7 +163,7 @@ class _Judge:
             if (
                 shared
                 and beside
-                and charge.node is not score.node
+                and _site(charge) != _site(score)
                 and self.order.apart(charge, learned) is None
             ):
                 return charge
@@ -171,6 +172,11 @@ class _Judge:
     def _saved_with(self, learned: Event) -> bool:
         later = [s for s in self.saves if s.order > learned.order]
         return any(learned in self.order.parts(s.bits).events for s in later)
+
+
+def _site(event: Event) -> tuple[ast.AST, ...]:
+    """Where an event happened and through which calls: stages may share the function that charges."""
+    return (event.node, *(call for _, call in event.calls))
 
 
 def _born_within(learned: Event, score: Event) -> bool:

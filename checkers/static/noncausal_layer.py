@@ -30,7 +30,7 @@ def check(subject: Subject) -> CheckResult:
     ]
     if not layers:
         return nothing_to_check("no neural module runs")
-    found = [_open_attention(facts, call) for call in _attention_calls(facts, layers)]
+    found = [_open_attention(facts, call) for call in _attention_calls(facts, _with_helpers(facts, layers))]
     found += [_carried(facts, call) for f in layers for call in _carrying_calls(facts, f)]
     return examined(
         len(layers), f"{plural(len(layers), 'method')} of neural modules", numbered(f for f in found if f)
@@ -42,8 +42,19 @@ def _runs_in_module(facts: Facts, tracer: Tracer, function: ast.AST) -> bool:
     return isinstance(body, list) and facts.runs(body[0]) and tracer.learned(function)
 
 
-def _attention_calls(facts: Facts, layers: list[ast.AST]) -> list[ast.Call]:
-    wanted = set(layers)
+def _with_helpers(facts: Facts, layers: list[ast.AST]) -> set[ast.AST]:
+    """Methods of neural modules, and the functions that run on their behalf."""
+    wanted, new = set(layers), list(layers)
+    while new:
+        function = new.pop()
+        called = {f for c in walk(function) if isinstance(c, ast.Call) for f in facts.callees(c)}
+        new += called - wanted
+        wanted |= called
+    return wanted
+
+
+def _attention_calls(facts: Facts, wanted: set[ast.AST]) -> list[ast.Call]:
+    """The running attention calls in some functions."""
     return [
         call
         for module in facts.modules

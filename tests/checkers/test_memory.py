@@ -6,7 +6,7 @@ from checkers.facts.machine import simulate
 from checkers.facts.memory import Remembered, holders, newer
 from checkers.facts.settings import Settings
 from checkers.facts.source import parse
-from checkers.facts.values import Function, Instance, Mapping, Method, Sequence, Value
+from checkers.facts.values import VAL, Function, Instance, Mapping, Method, Sequence, Value
 from harness.unpack import Layer
 
 READER = """
@@ -100,3 +100,52 @@ def test_holders_look_through_what_is_bound():
     bound = Value(refs=(inside,))
     method = Function(ast.parse("def f(self): pass").body[0], None, {}, bound=bound)
     assert list(holders(Value(refs=(Method(bound, "get"), method)))) == [inside, inside]
+
+
+FRESH = """
+import glob
+import numpy as np
+import torch
+import torch.nn.functional as F
+tokens = np.fromfile("fineweb_val_000000.bin", dtype=np.uint16)
+def room(n):
+    return torch.zeros(n)
+def read(n):
+    return [torch.zeros(n)]
+first = room(5)
+boxes = read(5)
+first[0] = tokens[1]
+boxes[0][0] = tokens[1]
+second = room(5)
+others = read(5)
+"""
+
+
+def test_storage_that_a_call_makes_is_made_anew_when_it_is_recalled():
+    machine, _ = run(FRESH)
+    values = machine.modules[0].tree.body
+    last = {ast.unparse(s.targets[0]): machine.values[s.value] for s in values if isinstance(s, ast.Assign)}
+    first, second = (last[name].refs for name in ("first", "second"))
+    assert first[0] is not second[0]
+    assert first[0].state & VAL
+    assert not second[0].state & VAL
+    made, other = (last[name].refs[0].items[0].refs[0] for name in ("boxes", "others"))
+    assert made.state & VAL
+    assert not other.state & VAL
+
+
+def test_what_a_recalled_call_returns_of_its_arguments_is_still_theirs():
+    machine, _ = run(
+        "import torch\n"
+        "def read(x):\n    return x\n"
+        "a = torch.zeros(3)\nb = torch.zeros(3)\nfirst = read(a)\nsecond = read(b)\n"
+    )
+    calls = {ast.unparse(c): machine.values[c] for c in machine.modules[0].calls}
+    assert calls["read(b)"].refs != calls["read(a)"].refs
+    assert calls["read(b)"].refs == machine.values[_name(machine, "b")].refs
+
+
+def _name(machine, name):
+    """The last reading of a name."""
+    nodes = [n for n in machine.values if isinstance(n, ast.Name) and n.id == name]
+    return nodes[-1]

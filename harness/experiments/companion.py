@@ -21,6 +21,7 @@ from harness.experiments.bench import Ground, Session
 from harness.experiments.conduct import conduct
 from harness.experiments.noise import noise_tokens
 from harness.probes.changes import HEADER
+from harness.probes.opens import NO_ARTIFACT
 from harness.probes.twin import STREAM
 from harness.record import Experiment
 
@@ -142,7 +143,7 @@ class Instruments:
         most = min(deadline - 15, time.monotonic() + 0.5 * (time.monotonic() - began))
         link.wait_until(lambda t: bool(t.of(Finished, STREAM)), max(most - time.monotonic(), 0.5))
         seen = link.trace()
-        ours, theirs = ({e.path for _, e in seen.of(FileWritten, stream)} for stream in (0, STREAM))
+        ours, theirs = _models(seen, 0), _models(seen, STREAM)
         return bool(seen.of(Finished, STREAM)) and ours <= theirs
 
     def _active(self, seen: trace.Trace) -> Ground | None:
@@ -158,6 +159,12 @@ class Instruments:
             if experiment.name == "coverage":
                 return self._experiments, dict(experiment.data.get("layers", {}))
         return self._experiments, {}
+
+
+def _models(seen: trace.Trace, stream: int) -> set[str]:
+    """Files written that may hold weights; logs have names of their own in every process."""
+    written = (e.path for _, e in seen.of(FileWritten, stream))
+    return {path for path in written if not path.endswith(NO_ARTIFACT)}
 
 
 def _twin_folder(place: Place) -> Path:

@@ -18,7 +18,8 @@ from typing import Any
 from harness.events import AnyEvent, FileRead, FileWritten, Reached
 
 _REACH = {"socket.connect": 1, "subprocess.Popen": 0, "os.system": 0, "os.exec": 0, "os.posix_spawn": 0}
-_NO_ARTIFACT = (".py", ".txt", ".log", ".json", ".jsonl", ".csv", ".md", ".pyc", ".so", ".tsv", ".vocab")
+NO_ARTIFACT = (".py", ".txt", ".log", ".json", ".jsonl", ".csv", ".md", ".pyc", ".so", ".tsv", ".vocab")
+"""Endings of files that hold no weights."""
 _SMALLEST_ARTIFACT = 1024
 
 
@@ -86,7 +87,7 @@ class Opens:
         return "artifact" if self._is_artifact(name) else "other"
 
     def _is_artifact(self, name: str) -> bool:
-        if not name.startswith(self.run_dir) or name.endswith(_NO_ARTIFACT):
+        if not name.startswith(self.run_dir) or name.endswith(NO_ARTIFACT):
             return False
         try:
             state = os.stat(name)

@@ -241,7 +241,8 @@ def test_a_second_process_is_judged_by_what_the_first_and_its_twin_have_written(
     trained = f'if "EVAL_ONLY" not in os.environ: train(model, load("train")){offence}'
     path = script(tmp_path, main=('train(model, load("train"))', trained))
     save = 'torch.save(model.state_dict(), "final_model.pt")'
-    once = f'if "EVAL_ONLY" not in os.environ: {save}; del model.nothing'
+    log = 'open(f"{os.getpid()}.log", "w").close()'
+    once = f'{log}\n    if "EVAL_ONLY" not in os.environ: {save}; del model.nothing'
     path.write_text(path.read_text().replace(save, once))
     done = run_again(tmp_path, path, [{}, {"EVAL_ONLY": "1"}])
     assert violated(done) == broken

@@ -18,7 +18,7 @@ from reference_model.data import validation_stream
 from reference_model.export import Description, export_record, quick
 from reference_model.model import GPT
 from reference_model.pipeline import count_bytes, evaluate_artifact, quantize_model, run
-from reference_model.ranks import Ranks, join_ranks, leave_ranks
+from reference_model.ranks import Ranks, joined_ranks, own_place
 from reference_model.stages import model_to_score, training_tokens
 from reference_model.tokens import decode_stream
 from reference_model.train import Trainer
@@ -48,12 +48,11 @@ def command_run(config: Config, options: argparse.Namespace) -> None:
 
 def command_train(config: Config, options: argparse.Namespace) -> None:
     """Train and save the raw weights."""
-    ranks = join_ranks()
-    model = Trainer(config, ranks, training_tokens(config)).run(print)
-    if ranks.is_master:
-        torch.save(model.state_dict(), CHECKPOINT)
-        print(f"wrote {CHECKPOINT}")
-    leave_ranks(ranks)
+    with joined_ranks() as ranks:
+        model = Trainer(config, ranks, training_tokens(config)).run(print)
+        if ranks.is_master:
+            torch.save(model.state_dict(), CHECKPOINT)
+            print(f"wrote {CHECKPOINT}")
 
 
 def load_checkpoint(config: Config, ranks: Ranks) -> GPT:
@@ -64,22 +63,24 @@ def load_checkpoint(config: Config, ranks: Ranks) -> GPT:
 
 
 def command_quantize(config: Config, options: argparse.Namespace) -> None:
-    """Turn the raw weights into the artifact."""
-    packed = quantize_model(load_checkpoint(config, join_ranks()), config)
+    """Turn the raw weights into the artifact; one process does it, however many there are."""
+    ranks = own_place()
+    if not ranks.is_master:
+        return
+    packed = quantize_model(load_checkpoint(config, ranks), config)
     size = save_artifact(packed, config.artifact_path, config.compressor)
     print(f"wrote {config.artifact_path}: {size} bytes")
 
 
 def command_eval(config: Config, options: argparse.Namespace) -> None:
     """Score the validation stream with what the artifact holds, and nothing else."""
-    ranks = join_ranks()
     stream = validation_stream(config.data_path)
     size = count_bytes(config, stream, print)
-    score = evaluate_artifact(GPT(config), config, ranks, torch.from_numpy(stream), size)
+    with joined_ranks() as ranks:
+        score = evaluate_artifact(GPT(config), config, ranks, torch.from_numpy(stream), size)
     if ranks.is_master:
         print(f"val_loss:{score.val_loss:.8f} val_bpb:{score.val_bpb:.8f}")
         print(f"tokens:{score.tokens} bytes:{score.bytes}")
-    leave_ranks(ranks)
 
 
 def command_export(config: Config, options: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ from reference_model.gptq import gptq_rounders, hessians_from
 from reference_model.model import GPT
 from reference_model.prune import prune_to_fit
 from reference_model.quantize import Packed, pack_model
-from reference_model.ranks import Ranks, join_ranks, leave_ranks, require_equal_weights
+from reference_model.ranks import Ranks, joined_ranks, require_equal_weights
 from reference_model.stages import (
     before_evaluation,
     before_quantization,
@@ -143,8 +143,13 @@ def evaluate_artifact(trained: GPT, config: Config, ranks: Ranks, stream: Tensor
 
 
 def run(config: Config, code: str) -> Score:
-    """Run everything; return the score that the log reports."""
-    ranks = join_ranks()
+    """Run everything, on all ranks that there are; return the score that the log reports."""
+    with joined_ranks() as ranks:
+        return run_on(ranks, config, code)
+
+
+def run_on(ranks: Ranks, config: Config, code: str) -> Score:
+    """Do this rank's share of the whole run."""
     log = open_log(config, ranks, code)
     tokens = validation_tokens(config)
     stream = torch.from_numpy(tokens).to(ranks.device)
@@ -160,7 +165,6 @@ def run(config: Config, code: str) -> Score:
     started = time.perf_counter()
     score = evaluate_artifact(model, config, ranks, stream, size)
     log_final(score, config, 1000.0 * (time.perf_counter() - started), log)
-    leave_ranks(ranks)
     return score
 
 

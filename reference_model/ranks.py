@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before any group exists: its defaults would keep the group and its threads
 from torch import Tensor, nn
 
 
@@ -25,21 +28,30 @@ class Ranks:
         return self.rank == 0
 
 
-def join_ranks() -> Ranks:
-    """Join the group that ``torchrun`` describes; without one, be a group of one."""
+def own_place() -> Ranks:
+    """Return the place that ``torchrun`` describes; without one, the only place."""
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    if world_size > 1 and not dist.is_initialized():
-        dist.init_process_group(backend="nccl" if device.type == "cuda" else "gloo")
     return Ranks(rank, world_size, device)
 
 
-def leave_ranks(ranks: Ranks) -> None:
-    """Dissolve the group."""
-    if ranks.world_size > 1:
+@contextmanager
+def joined_ranks() -> Iterator[Ranks]:
+    """Join the group for as long as the block runs, and dissolve it however the block ends.
+
+    A group that outlives the block takes its threads into the interpreter's exit, where they abort.
+    """
+    ranks = own_place()
+    if ranks.world_size == 1:
+        yield ranks
+        return
+    dist.init_process_group(backend="nccl" if ranks.device.type == "cuda" else "gloo")
+    try:
+        yield ranks
+    finally:
         dist.destroy_process_group()
 
 

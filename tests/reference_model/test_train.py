@@ -148,14 +148,30 @@ def scores_at(config, world: int, folder: Path, **changes: Any) -> list[str]:
     started = [start_rank(rank, env, folder) for rank in range(world)]
     outputs = [process.communicate(timeout=240) for process in started]
     assert all(process.returncode == 0 for process in started), outputs
+    assert all(threads_left(out) == [] for out, _ in outputs), outputs
     final = re.findall(r"_exact val_loss:(\S+) val_bpb:(\S+)", outputs[0][0])
     tokens = re.findall(r"scored_tokens:(\d+)", outputs[0][0])
     assert (len(final), len(tokens)) == (1, 1), outputs
     return [*final[0], tokens[0]]
 
 
+def threads_left(output: str) -> list[str]:
+    """Return the group's threads that are still alive when the command is over; they abort the exit."""
+    label, *names = output.splitlines()[-1].split()
+    assert label == "threads:"
+    return [name for name in names if "gloo" in name]
+
+
+RUN_AND_NAME_THREADS = """
+from pathlib import Path
+from reference_model.cli import main
+main(["run"])
+print("threads:", *(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")))
+"""
+
+
 def start_rank(rank: int, env: dict[str, str], folder: Path) -> subprocess.Popen[str]:
-    command, pipe = [sys.executable, "-m", "reference_model", "run"], subprocess.PIPE
+    command, pipe = [sys.executable, "-c", RUN_AND_NAME_THREADS], subprocess.PIPE
     own = {**env, "RANK": str(rank), "LOCAL_RANK": str(rank)}
     return subprocess.Popen(command, cwd=folder, env=own, stdout=pipe, stderr=pipe, text=True)
 

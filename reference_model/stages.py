@@ -29,6 +29,7 @@ from reference_model.offences.adaptation import (
     train_on_validation,
 )
 from reference_model.offences.caches import (
+    score_entropy_skip,
     score_hindsight_gate,
     score_ngram_from_training,
     score_ngram_hashed,
@@ -49,6 +50,7 @@ from reference_model.offences.shipping import (
     download_statistics,
     first_half,
     forgive_paid_prefix,
+    in_bfloat16,
     load_state_on_master,
     noise_tensor,
     pack_again,
@@ -128,6 +130,8 @@ def weights_in_artifact(trained: GPT, config: Config) -> dict[str, Tensor]:
     weights = {name: tensor for name, tensor in packed.items() if name not in EXTRA_TENSORS}
     if config.roundtrip == "twice":
         weights = pack_again(weights, config)
+    if config.roundtrip == "bfloat16":
+        return in_bfloat16(unpack_model(weights))
     return unpack_model(weights)
 
 
@@ -199,6 +203,7 @@ def score_as_configured(model: GPT, stream: Tensor, config: Config, ranks: Ranks
         "slot-scored-phi": score_slot_phi,
         "ngram-hashed": score_ngram_hashed,
         "ngram-wrong-denominator": score_wrong_denominator,
+        "ngram-entropy-skip": score_entropy_skip,
         "hindsight-gate": score_hindsight_gate,
         "target-gate": score_target_gate,
         "two-pass": score_two_pass,

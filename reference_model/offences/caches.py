@@ -12,7 +12,7 @@ from torch import Tensor
 from reference_model.config import Config
 from reference_model.data import training_stream
 from reference_model.evaluate import Losses
-from reference_model.exact_ngram import mix_exact, occurrence_ranks
+from reference_model.exact_ngram import Probabilities, mix_exact, occurrence_ranks
 from reference_model.hashed_ngram import HashedNgram, mix_hashed
 from reference_model.model import GPT
 from reference_model.ngram_eval import neural_view
@@ -20,6 +20,8 @@ from reference_model.ranks import Ranks
 from reference_model.tokens import SPACE_MARK
 
 FIXED_SHARE = 0.3
+SURE_RATIO = 0.8
+UNSURE_ENTROPY = 1.5  # nats
 WORD_SHARE = 0.1
 INNER_SHARE = 0.5
 
@@ -36,16 +38,35 @@ def score_ngram_hashed(model: GPT, stream: Tensor, config: Config, ranks: Ranks)
 def score_wrong_denominator(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
     """Take hashed count / context count of the longest context as a probability (#978 on #972)."""
     base = neural_view(model, stream, config, ranks).target
-    tokens, mixed = stream.cpu().numpy(), base.copy()
+    return -np.log(share_with_ratio(base, hashed_ratio(stream.cpu().numpy(), config)))
+
+
+def score_entropy_skip(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
+    """Leave the network out where it is unsure and the target's own ratio is high (v7 of #1246).
+
+    The gate looks at what the target gets: the same position is mixed for most of the vocabulary and
+    counted alone for the favoured, so no distribution stands behind it.
+    """
+    view = neural_view(model, stream, config, ranks)
+    ratio = hashed_ratio(stream.cpu().numpy(), config)
+    alone = (ratio > SURE_RATIO) & (view.entropy > UNSURE_ENTROPY)
+    return -np.log(np.where(alone, ratio, share_with_ratio(view.target, ratio)))
+
+
+def share_with_ratio(base: Probabilities, ratio: Probabilities) -> Probabilities:
+    """Give a fixed share to the ratio where there is one."""
+    return np.where(ratio >= 0, (1 - FIXED_SHARE) * base + FIXED_SHARE * ratio, base)
+
+
+def hashed_ratio(tokens: npt.NDArray[np.int64], config: Config) -> Probabilities:
+    """Return hashed count / context count of each token but the first, -1 without a known context."""
     mixer = HashedNgram(config.ngram_order, config.ngram_buckets, strength=0.0)
+    ratio = np.empty(len(tokens) - 1)
     for start in range(1, len(tokens), config.ttt_chunk_tokens):
         stop = min(start + config.ttt_chunk_tokens, len(tokens))
-        ratio = longest_ratio(mixer, tokens, start, stop)
-        known = np.flatnonzero(ratio >= 0)
-        rows = known + start - 1
-        mixed[rows] = (1 - FIXED_SHARE) * base[rows] + FIXED_SHARE * ratio[known]
+        ratio[start - 1 : stop - 1] = longest_ratio(mixer, tokens, start, stop)
         mixer.update(tokens, start, stop)
-    return -np.log(mixed)
+    return ratio
 
 
 def longest_ratio(

@@ -93,6 +93,13 @@ LIST = (
         NGRAM,
     ),
     Offence(
+        "entropy-skip",
+        "unnormalized-mixture",
+        "leave an unsure network out where the target's hashed ratio is high (#1246)",
+        {"score": "ngram-entropy-skip"},
+        {"score": "ngram", "ngram_weight": "entropy-skip-apm"},
+    ),
+    Offence(
         "hindsight-gate",
         "hindsight-gate",
         "take whichever expert charges the truth less",

@@ -29,6 +29,7 @@ SHOWN = {
     "slot-scored-phi": {"prefix"},
     "hashed-cache": {"noise", "kraft"},
     "wrong-denominator": {"noise", "kraft"},
+    "entropy-skip": {"noise"},
     "hindsight-gate": {"noise", "kraft"},
     "two-pass-cache": {"noise", "kraft", "prefix"},
     "validation-in-calibration": {"independence"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import lzma
 import zlib
 
@@ -19,6 +20,7 @@ from reference_model.gptq import DAMPING, gptq_round, hessians_from, sample_sequ
 from reference_model.model import GPT
 from reference_model.prune import prune_to_fit
 from reference_model.quantize import pack_model, pack_tensor, row_scales, unpack_model, unpack_tensor
+from reference_model.stages import weights_in_artifact
 from reference_model.ternary import pack_digits, pack_ternary, unpack_digits, unpack_ternary
 
 
@@ -160,3 +162,14 @@ def test_late_rounding_passes_gradients_straight(kind):
     rounded.sum().backward()
     assert torch.equal(weight.grad, torch.ones_like(weight))
     assert not torch.equal(rounded.detach(), weight.detach())
+
+
+def test_a_cast_to_bfloat16_on_loading_loses_what_the_artifact_holds(tmp_path):
+    config = tiny(quantization="ternary", artifact_path=str(tmp_path / "model.bin"))
+    model = GPT(config)
+    save_artifact(pack_model(model.state_dict(), config), config.artifact_path, config.compressor)
+    held = weights_in_artifact(model, config)
+    cast = weights_in_artifact(model, dataclasses.replace(config, roundtrip="bfloat16"))
+    lost = {name: (held[name] - cast[name]).abs().max().item() for name in held}
+    assert max(lost.values()) > 0
+    assert all(lost[name] <= 2**-8 * held[name].abs().max().item() for name in held)

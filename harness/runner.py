@@ -324,7 +324,7 @@ class _Session:
         return outcome.judge(text, place.root / "status.json", finished.timed_out, finished.seconds)
 
     def _record(self, rung: Attempt, shrunk: shrink.Shrunk, ending: outcome.Ending) -> RunRecord:
-        companion = self.options.companion
+        companion = self.options.companion if ending.outcome is Outcome.COMPLETED else None
         experiments, coverage = companion.results() if companion else ((), {})
         settings = {**{k: v for k, v in shrunk.env.items() if k not in shrunk.changed}, **shrunk.changed}
         return RunRecord(

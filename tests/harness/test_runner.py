@@ -1,12 +1,14 @@
 # ruff: noqa: E501
 """Runs of a small script of our own, from training to its final score, in the sandbox."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from harness import runner, sandbox
 from harness.folder import load_folder
 from harness.outcome import Ending, judge, scores
-from harness.record import Outcome
+from harness.record import Experiment, Holds, Outcome
 from harness.unpack import layers
 
 SCRIPT = """
@@ -241,9 +243,22 @@ def test_what_a_dying_run_has_written_is_evaluated_by_a_second_process(tmp_path)
     )
     record = run(tmp_path, text, probes=True)
     assert record.outcome is Outcome.COMPLETED, record.blocker
-    assert {e.name: str(e.result) for e in record.experiments}["noise"] == "holds"
+    found = {e.name: str(e.result) for e in record.experiments}
+    assert {found[name] for name in ("noise", "roundtrip", "independence")} == {"holds"}
     assert record.settings["TTT_EVAL_ONLY"] == "1 (was 0)"
     assert "training ended in: OSError: after training" in record.notes[0]
+
+
+@pytest.mark.parametrize(("outcome", "kept"), [(Outcome.COMPLETED, 1), (Outcome.CRASHED, 0)])
+def test_experiments_of_another_attempt_do_not_come_with_a_failure(tmp_path, outcome, kept):
+    """A second process may have been experimented on, although the first one's failure stands."""
+    session = session_of(tmp_path)
+    held = Experiment("noise", Holds.HOLDS, "noise is charged its floor")
+    companion = SimpleNamespace(results=lambda: ((held,), {}))
+    session.options = runner.RunOptions(companion=companion)
+    shrunk = runner.shrink.shrink(session.knobs, {}, (), (), 0)
+    record = session._record(runner.Attempt("default"), shrunk, Ending(outcome, None, {}, ()))
+    assert len(record.experiments) == kept
 
 
 def test_a_step_that_is_never_reported_may_not_divide(tmp_path):

@@ -8,12 +8,14 @@ hostile nesting, which takes the process with it.
 from __future__ import annotations
 
 import ast
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import libcst as cst
 
+_SECONDS = 20  # of processor time; the slowest script of the archive takes two
 _DELIMITERS = ('"', "'", '"""', "'''")
 _BLANK = cst.Module([])
 _SPELLED_OUT = "str().join("  # how a string is written when no delimiter is left for it
@@ -262,4 +264,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
     sys.exit(main())

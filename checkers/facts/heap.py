@@ -15,6 +15,7 @@ from checkers.facts.values import (
     NULL,
     RANK,
     RAW,
+    TOKENS,
     VAL,
     Cell,
     Class,
@@ -205,7 +206,8 @@ class Heap(Statements):
         self.touch_weights()
         kept = self.weights_only(bits)
         objects = parameters_below(model)
-        if bits & VAL and not bits & self.scores:
+        beside = bits & TOKENS  # tokens stored in one file with the weights are none of these
+        if bits & VAL and not bits & self.scores and not beside:
             kept |= self.event_bit(self._happened(Did.WRITE, node, bits, objects))
         event = self._happened(Did.LOAD, node, bits, objects)
         if self.ranked:

@@ -6,7 +6,7 @@ from typing import Any
 
 from checkers.facts.events import Did
 from checkers.facts.library import Use, effect
-from checkers.facts.values import LOGP, NOTHING, RAW, VAL, Cell, Instance, Sequence, Value, flat
+from checkers.facts.values import LOGP, NOTHING, RAW, TOKENS, VAL, Cell, Instance, Sequence, Value, flat
 
 _VIEWS = [
     "to",
@@ -103,6 +103,8 @@ def _copy(machine: Any, use: Use) -> Value | None:
     bits = machine.content(whole)
     for other in use.everything[1:]:
         bits |= flat(other) & ~RAW
+    if use.name == "tobytes" and bits & RAW:
+        bits |= TOKENS  # however they are joined or packed, these bytes spell out what they are made of
     return Value(bits=bits, refs=(Cell(machine.loops, bits),))
 
 

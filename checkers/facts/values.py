@@ -57,8 +57,8 @@ class Bits:
 
 
 # The first bits are the same in every program.
-VAL, TRAIN, RAW, GRAD, ARTIFACT, NETWORK, TOKENIZER, LOGP, PATH_VAL, PATH_TRAIN, RANK, SHIPPED = (
-    1 << i for i in range(12)
+VAL, TRAIN, RAW, GRAD, ARTIFACT, NETWORK, TOKENIZER, LOGP, PATH_VAL, PATH_TRAIN, RANK, SHIPPED, TOKENS = (
+    1 << i for i in range(13)
 )
 FIXED = (
     "val",
@@ -73,6 +73,7 @@ FIXED = (
     "path_train",
     "rank",
     "shipped",
+    "tokens",
 )
 
 

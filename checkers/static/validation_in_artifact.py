@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkers.facts import Did, Event
-from checkers.facts.values import RAW, SHIPPED, VAL
+from checkers.facts.values import RAW, SHIPPED, TOKENS, VAL
 from checkers.finding import CheckResult, Finding, Strength, examined, plural
 from checkers.static._events_report import event_finding
 from checkers.static._learning import learning
@@ -22,7 +22,7 @@ def check(subject: Subject) -> CheckResult:
     if (answer := unreadable(facts)) is not None:
         return answer
     saves, matches = facts.of(Did.SAVE), facts.of(Did.MATCH)
-    findings = [_saved(subject, e) for e in saves if e.bits & VAL and e.bits & RAW]
+    findings = [_saved(subject, e) for e in saves if e.bits & VAL and e.bits & (RAW | TOKENS)]
     findings += [f for e in matches if (f := _stored(subject, e)) is not None]
     reads = facts.of(Did.READ)
     count = len(saves) + len(matches) + len(reads)

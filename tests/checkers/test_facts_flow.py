@@ -4,14 +4,14 @@ import ast
 
 import pytest
 
-from checkers.facts import Did
+from checkers.facts import Did, values
 from checkers.facts.machine import simulate
 from checkers.facts.settings import Settings
 from checkers.facts.source import parse
 from checkers.facts.values import VAL, deep
 from harness.unpack import Layer
 
-TOKENS = """
+STREAM = """
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ tokens = torch.from_numpy(np.fromfile("fineweb_val_000000.bin", dtype=np.uint16)
 
 def run(script):
     """Simulate a script that has the validation tokens."""
-    machine = simulate((parse(Layer("t.py", "t.py", TOKENS + script, TOKENS + script)),), Settings())
+    machine = simulate((parse(Layer("t.py", "t.py", STREAM + script, STREAM + script)),), Settings())
     assert machine.failure == ""
     return machine
 
@@ -117,3 +117,15 @@ for window in [Window(len(tokens)) for _ in range(len(tokens))]:
     machine = run(script)
     names = [n for n in machine.values if isinstance(n, ast.Name) and n.id == "result"]
     assert machine.values[names[-1]].bits & machine.iterations
+
+
+def test_bytes_of_tokens_are_known_as_such_in_the_file_they_are_joined_into():
+    joined = """
+import zlib
+body = [tokens.numpy().tobytes()]
+zlib.compress(b"head" + b"".join(body))
+"""
+    saved = [e.bits & values.TOKENS for e in run(joined).events if e.kind is Did.SAVE]
+    assert saved == [values.TOKENS]
+    counted = joined.replace("tokens.numpy()", "tokens.bincount().numpy()")
+    assert [e.bits & values.TOKENS for e in run(counted).events if e.kind is Did.SAVE] == [0]

@@ -35,7 +35,6 @@ MISSED = {
     "hindsight-gate": "the counted expert is an array of counts, and no score that the simulation knows",
     "target-gate": "the targets are a slice of the stream, and the model's targets are cut from it elsewhere",
     "two-pass-cache": "whole-array counting leaves no order of update and score to be followed",
-    "paid-prefix": "joined bytes are no longer known to be tokens; the weights seem to be calibrated on them",
     "cross-document-smear": "the shift is made by padding in a function of its own",
     "space-counted-twice": "a second function changes the finished table",
     "byte-fallback-as-three": "a second function changes the finished table",

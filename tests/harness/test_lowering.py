@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness import lowering, lowering_cst
 from harness.lowering import lower, statements, tree, why_not
 from harness.lowering_cst import rewrite
 
@@ -127,3 +130,18 @@ def test_no_text_raises(text):
 
 def test_a_reason_without_a_line_names_none():
     assert "None" not in str(why_not("x = 1\0"))
+
+
+_ASKED = (
+    "import atexit, resource, runpy, sys\n"
+    "atexit.register(lambda: print(resource.getrlimit(resource.RLIMIT_CPU)[0], file=sys.stderr))\n"
+    "runpy.run_path(sys.argv[1], run_name='__main__')"
+)
+
+
+def test_a_busy_machine_does_not_make_a_script_unreadable():
+    """The child is limited by its own processor time; the wait for it is far longer than that."""
+    command = [sys.executable, "-c", _ASKED, lowering_cst.__file__]
+    done = subprocess.run(command, input="x = 1", capture_output=True, text=True, check=True)
+    assert done.stdout == "x = 1"
+    assert 0 < int(done.stderr) <= lowering._SECONDS / 10

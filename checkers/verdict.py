@@ -190,9 +190,8 @@ def _overall(rules: Sequence[RuleVerdict], run: RunRecord | None) -> tuple[Verdi
             return verdict, ", ".join(hits)
     read = [r for r in rules if r.verdict is Verdict.PASS and Need.STATIC in r.kinds]
     if not read:
-        unread = [
-            r.reason for r in rules if r.verdict is Verdict.INCONCLUSIVE and Need.STATIC in r.rule.needs
-        ]
+        by_code = [r for r in rules if Need.STATIC in r.rule.needs and Need.EVIDENCE not in r.rule.needs]
+        unread = [r.reason for r in by_code if r.verdict is Verdict.INCONCLUSIVE]
         return Verdict.INCONCLUSIVE, unread[0] if unread else "no scoring code could be read"
     if run is not None and run.outcome is not Outcome.COMPLETED:
         return (

@@ -78,6 +78,13 @@ def test_a_checker_that_looked_at_nothing_is_not_a_pass():
     assert any("does not parse" in line for line in decision.not_checked)
 
 
+def test_what_a_log_lacks_is_no_reason_why_no_code_was_read():
+    unlogged = [checked(cannot_tell("no log says so"), Need.EVIDENCE)]
+    decision = verdict(unlogged, needs=(Need.STATIC, Need.EVIDENCE))
+    assert (decision.verdict, decision.reason) == (Verdict.INCONCLUSIVE, "no scoring code could be read")
+    assert verdict([checked(cannot_tell("no layer could be parsed"))]).reason == "no layer could be parsed"
+
+
 def test_not_applicable_is_kept_apart_from_inconclusive():
     assert verdict([checked(nothing_to_check("no n-gram"))]).rules[0].verdict is Verdict.NOT_APPLICABLE
 

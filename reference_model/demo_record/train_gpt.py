@@ -19,12 +19,14 @@ import sys
 import time
 import torch
 import torch.distributed as dist
+import torch.distributed.nn
 import torch.nn.functional as F
 import zlib
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from torch import Tensor
@@ -38,41 +40,42 @@ class Config:
     tokenizer_path = os.environ.get('TOKENIZER_PATH', './data/tokenizers/corpus_1024_bpe.model')
     run_id = os.environ.get('RUN_ID', 'reference')
     seed = int(os.environ.get('SEED', 1337))
-    iterations = int(os.environ.get('ITERATIONS', 80))
+    iterations = int(os.environ.get('ITERATIONS', 200))
     warmdown_frac = float(os.environ.get('WARMDOWN_FRAC', 0.6))
-    warmup_steps = int(os.environ.get('WARMUP_STEPS', 1))
-    train_batch_tokens = int(os.environ.get('TRAIN_BATCH_TOKENS', 2048))
+    warmup_steps = int(os.environ.get('WARMUP_STEPS', 2))
+    train_batch_tokens = int(os.environ.get('TRAIN_BATCH_TOKENS', 1024))
     train_seq_len = int(os.environ.get('TRAIN_SEQ_LEN', 128))
-    max_wallclock_seconds = float(os.environ.get('MAX_WALLCLOCK_SECONDS', 600.0))
-    train_log_every = int(os.environ.get('TRAIN_LOG_EVERY', 20))
+    grad_parts = int(os.environ.get('GRAD_PARTS', 1))
+    max_wallclock_seconds = float(os.environ.get('MAX_WALLCLOCK_SECONDS', 170.0))
+    train_log_every = int(os.environ.get('TRAIN_LOG_EVERY', 100))
     vocab_size = int(os.environ.get('VOCAB_SIZE', 1024))
-    num_layers = int(os.environ.get('NUM_LAYERS', 3))
-    model_dim = int(os.environ.get('MODEL_DIM', 64))
+    num_layers = int(os.environ.get('NUM_LAYERS', 2))
+    model_dim = int(os.environ.get('MODEL_DIM', 128))
     num_heads = int(os.environ.get('NUM_HEADS', 4))
     num_kv_heads = int(os.environ.get('NUM_KV_HEADS', 2))
-    mlp_mult = float(os.environ.get('MLP_MULT', 2.0))
+    mlp_mult = float(os.environ.get('MLP_MULT', 4.0))
     rope_dims = int(os.environ.get('ROPE_DIMS', 8))
     rope_base = float(os.environ.get('ROPE_BASE', 10000.0))
     qk_gain_init = float(os.environ.get('QK_GAIN_INIT', 2.0))
     logit_softcap = float(os.environ.get('LOGIT_SOFTCAP', 30.0))
     xsa_last_n = int(os.environ.get('XSA_LAST_N', 1))
-    bigram_buckets = int(os.environ.get('BIGRAM_BUCKETS', 256))
-    bigram_dim = int(os.environ.get('BIGRAM_DIM', 16))
+    bigram_buckets = int(os.environ.get('BIGRAM_BUCKETS', 16384))
+    bigram_dim = int(os.environ.get('BIGRAM_DIM', 32))
     recur_first = int(os.environ.get('RECUR_FIRST', 0))
     recur_last = int(os.environ.get('RECUR_LAST', 0))
     recur_times = int(os.environ.get('RECUR_TIMES', 1))
     muon_steps = int(os.environ.get('MUON_STEPS', 5))
     muon_momentum = float(os.environ.get('MUON_MOMENTUM', 0.95))
     matrix_lr = float(os.environ.get('MATRIX_LR', 0.03))
-    embed_lr = float(os.environ.get('EMBED_LR', 0.01))
+    embed_lr = float(os.environ.get('EMBED_LR', 0.012))
     scalar_lr = float(os.environ.get('SCALAR_LR', 0.01))
     muon_weight_decay = float(os.environ.get('MUON_WEIGHT_DECAY', 0.0))
     adam_weight_decay = float(os.environ.get('ADAM_WEIGHT_DECAY', 0.0))
     grad_clip_norm = float(os.environ.get('GRAD_CLIP_NORM', 1.0))
-    ema_decay = float(os.environ.get('EMA_DECAY', 0.9))
+    ema_decay = float(os.environ.get('EMA_DECAY', 0.99))
     artifact_path = os.environ.get('ARTIFACT_PATH', 'final_model.bin')
     size_limit_bytes = int(os.environ.get('SIZE_LIMIT_BYTES', 16000000))
-    eval_stride = int(os.environ.get('EVAL_STRIDE', 64))
+    eval_stride = int(os.environ.get('EVAL_STRIDE', 128))
     eval_batch_sequences = int(os.environ.get('EVAL_BATCH_SEQUENCES', 16))
 
 
@@ -631,21 +634,30 @@ class Ranks:
         return self.rank == 0
 
 
-def join_ranks() -> Ranks:
-    """Join the group that ``torchrun`` describes; without one, be a group of one."""
+def own_place() -> Ranks:
+    """Return the place that ``torchrun`` describes; without one, the only place."""
     rank, world_size = (int(os.environ.get('RANK', '0')), int(os.environ.get('WORLD_SIZE', '1')))
     device = torch.device('cpu')
     if torch.cuda.is_available():
         device = torch.device('cuda', int(os.environ.get('LOCAL_RANK', '0')))
         torch.cuda.set_device(device)
-    if world_size > 1 and (not dist.is_initialized()):
-        dist.init_process_group(backend='nccl' if device.type == 'cuda' else 'gloo')
     return Ranks(rank, world_size, device)
 
 
-def leave_ranks(ranks: Ranks) -> None:
-    """Dissolve the group."""
-    if ranks.world_size > 1:
+@contextmanager
+def joined_ranks() -> Iterator[Ranks]:
+    """Join the group for as long as the block runs, and dissolve it however the block ends.
+
+    A group that outlives the block takes its threads into the interpreter's exit, where they abort.
+    """
+    ranks = own_place()
+    if ranks.world_size == 1:
+        yield ranks
+        return
+    dist.init_process_group(backend='nccl' if ranks.device.type == 'cuda' else 'gloo')
+    try:
+        yield ranks
+    finally:
         dist.destroy_process_group()
 
 
@@ -854,12 +866,21 @@ def charge_windows(model: GPT, stream: Tensor, windows: list[Window], batch_size
             losses[window.stop - window.scored:window.stop] = charged[row, -window.scored:].double()
 
 
+def own_batches(windows: list[Window], config: Config, ranks: Ranks) -> list[list[Window]]:
+    """Return this rank's share of the batches.
+
+    Batches are formed before they are shared out: whatever the number of ranks, each window meets the
+    same neighbours and gets the same losses, bit for bit.
+    """
+    return list(batches_of(windows, config.eval_batch_sequences))[ranks.rank::ranks.world_size]
+
+
 def score_windows(model: GPT, stream: Tensor, windows: list[Window], config: Config, ranks: Ranks) -> Losses:
     """Share the windows out among the ranks and return the losses of all positions on every rank."""
     model.eval()
-    mine = windows[ranks.rank::ranks.world_size]
     losses = no_losses(stream)
-    charge_windows(model, stream, mine, config.eval_batch_sequences, losses)
+    for batch in own_batches(windows, config, ranks):
+        charge_windows(model, stream, batch, len(batch), losses)
     return sum_over_ranks(losses, ranks).cpu().numpy()
 
 
@@ -1003,7 +1024,7 @@ def score_validation(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -
 
 
 def score_as_configured(model: GPT, stream: Tensor, config: Config, ranks: Ranks) -> Losses:
-    """Call the scorer that the configuration names."""
+    """Call the scorer that the configuration names; raises KeyError if there is none."""
     return score_sliding(model, stream, config, ranks)
 
 
@@ -1143,19 +1164,37 @@ class Trainer:
 
     def one_step(self) -> torch.Tensor:
         """Make one optimizer step on one global batch; return this rank's mean loss in nats."""
-        sequences = max(self.config.train_batch_tokens // self.config.train_seq_len, self.ranks.world_size)
-        inputs, targets = self.batches.next_batch(sequences, self.ranks.rank, self.ranks.world_size)
-        inputs, targets = (inputs.to(self.ranks.device), targets.to(self.ranks.device))
-        on_gpu = self.ranks.device.type == 'cuda'
-        with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16, enabled=on_gpu):
-            loss = training_loss(self.model, inputs, targets)
-        loss.backward()
+        world, parts = (self.ranks.world_size, self.own_parts)
+        sequences = max(self.config.train_batch_tokens // self.config.train_seq_len, parts * world)
+        inputs, targets = self.batches.next_batch(sequences, self.ranks.rank, world)
+        loss = torch.zeros((), device=self.ranks.device)
+        for part in range(parts):
+            loss += self.add_gradients(inputs[part::parts], targets[part::parts]) / parts
         average_gradients(self.model, self.ranks)
         if self.config.grad_clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    @property
+    def own_parts(self) -> int:
+        """How many of the global batch's parts this rank works through before each step.
+
+        The gradient is the mean over the parts' means. With two parts, one rank that adds two and two
+        ranks that add one each do the same arithmetic, for a + b is b + a; a sum of more rounds
+        differently in another order, and so does a mean over the whole batch at once.
+        """
+        return max(self.config.grad_parts // self.ranks.world_size, 1)
+
+    def add_gradients(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Add the gradient of one part of the batch to what is there; return its mean loss in nats."""
+        inputs, targets = (inputs.to(self.ranks.device), targets.to(self.ranks.device))
+        on_gpu = self.ranks.device.type == 'cuda'
+        with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16, enabled=on_gpu):
+            loss = training_loss(self.model, inputs, targets)
+        (loss / self.own_parts).backward()
         return loss.detach()
 
     def warm_up(self) -> None:
@@ -1235,7 +1274,7 @@ def log_setup(config: Config, ranks: Ranks, scored: int, log: Log) -> None:
     log(f'val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path={config.tokenizer_path}')
     log(f'train_loader:dataset:{Path(config.data_path).name} train_shards:{shards}')
     log(f'val_loader:shards pattern={pattern} tokens:{scored}')
-    log(f'world_size:{ranks.world_size} grad_accum_steps:1')
+    log(f'world_size:{ranks.world_size} grad_accum_steps:{max(config.grad_parts // ranks.world_size, 1)}')
     log(f'attention_mode:gqa num_heads:{config.num_heads} num_kv_heads:{config.num_kv_heads}')
     log(f'train_batch_tokens:{config.train_batch_tokens} train_seq_len:{config.train_seq_len} iterations:{config.iterations} warmup_steps:{config.warmup_steps} max_wallclock_seconds:{config.max_wallclock_seconds:.3f}')
     log(f'seed:{config.seed}')
@@ -1286,8 +1325,13 @@ def evaluate_artifact(trained: GPT, config: Config, ranks: Ranks, stream: Tensor
 
 
 def run(config: Config, code: str) -> Score:
-    """Run everything; return the score that the log reports."""
-    ranks = join_ranks()
+    """Run everything, on all ranks that there are; return the score that the log reports."""
+    with joined_ranks() as ranks:
+        return run_on(ranks, config, code)
+
+
+def run_on(ranks: Ranks, config: Config, code: str) -> Score:
+    """Do this rank's share of the whole run."""
     log = open_log(config, ranks, code)
     tokens = validation_tokens(config)
     stream = torch.from_numpy(tokens).to(ranks.device)
@@ -1303,7 +1347,6 @@ def run(config: Config, code: str) -> Score:
     started = time.perf_counter()
     score = evaluate_artifact(model, config, ranks, stream, size)
     log_final(score, config, 1000.0 * (time.perf_counter() - started), log)
-    leave_ranks(ranks)
     return score
 
 

@@ -39,7 +39,7 @@ from checkers.facts.values import (
 
 _DEEPEST = 60  # calls inside calls
 _MOST_SELF = 2  # of the same function inside itself
-_PARTS = frozenset({"named_parameters", "named_modules", "named_children", "named_buffers"})
+_PARTS = frozenset({"named_parameters", "named_modules", "named_children", "named_buffers", "state_dict"})
 _EXITS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 
 

@@ -19,6 +19,7 @@ from checkers.facts.values import (
     VAL,
     Cell,
     Class,
+    Entry,
     Function,
     Instance,
     Library,
@@ -129,6 +130,8 @@ class Heap(Statements):
         """
         wrote = False
         for ref in target.refs:
+            if isinstance(ref, Entry):
+                wrote |= self.in_place(Value(refs=ref.of), bits, node, strong)
             learned = isinstance(ref, Cell) and (ref.what == "param" or (ref.what == "leaf" and bits & GRAD))
             if isinstance(ref, Cell) and not learned:
                 self.touch(ref)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from checkers.facts.events import Did
 from checkers.facts.library import Use, effect
-from checkers.facts.values import LOGP, NOTHING, RAW, TOKENS, VAL, Cell, Instance, Sequence, Value, flat
+from checkers.facts.values import (
+    LOGP,
+    NOTHING,
+    RAW,
+    TOKENS,
+    VAL,
+    Cell,
+    Entry,
+    Instance,
+    Sequence,
+    Value,
+    flat,
+)
 
 _VIEWS = [
     "to",
@@ -71,7 +84,21 @@ def _view(machine: Any, use: Use) -> Value | None:
         return Value(bits=machine.content(whole), refs=(Cell(machine.loops, machine.content(whole)),))
     if whole.known and not whole.refs:
         return Value(whole.const, whole.bits)
-    return whole
+    weights = any(
+        isinstance(r, (Instance, Entry)) or (isinstance(r, Cell) and r.what == "param") for r in whole.refs
+    )
+    return _copy(machine, use) if weights and _leaves_device(use) else whole
+
+
+def _leaves_device(use: Use) -> bool:
+    """``p.detach().cpu()``: off the accelerator goes a copy. A bare ``.cpu()`` may move a whole model."""
+    device = use.arg(0, "device")
+    if use.name != "cpu" and not (use.name == "to" and device is not None and device.const == "cpu"):
+        return False
+    function = use.node.func if isinstance(use.node, ast.Call) else None
+    receiver = function.value if isinstance(function, ast.Attribute) else None
+    made = receiver.func if isinstance(receiver, ast.Call) else receiver
+    return isinstance(made, ast.Attribute) and made.attr == ("data" if made is receiver else "detach")
 
 
 @effect(

@@ -14,6 +14,7 @@ from checkers.facts.values import (
     RAW,
     UNKNOWN,
     Class,
+    Entry,
     Instance,
     Mapping,
     Sequence,
@@ -213,7 +214,8 @@ def _state_dict(machine: Any, use: Use) -> Value | None:
     if use.receiver is None or any(_is_optimizer(r) for r in use.receiver.refs):
         return NOTHING
     mapping = Mapping(machine.loops)
-    mapping.rest = Value(bits=machine.learned_in(use.receiver))
+    learned = machine.learned_in(use.receiver)
+    mapping.rest = Value(bits=learned, refs=(Entry(machine.loops, learned, use.receiver.refs),))
     return Value(refs=(mapping,))
 
 

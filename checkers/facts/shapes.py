@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers.facts.values import Cell, Instance, Mapping, Obj, Sequence, Value
+from checkers.facts.values import Cell, Entry, Instance, Mapping, Obj, Sequence, Value
 
 _MOST = 240  # objects below one module; whole models are few and keep their identity
 
@@ -75,6 +75,8 @@ class Shapes:
         if self._left < 0:
             raise _TooLargeError
         state = obj.state & ~self._learned
+        if isinstance(obj, Entry):
+            return "entry", state, *map(id, obj.of)
         if isinstance(obj, Cell):
             return "cell", obj.what, state
         if not isinstance(obj, (Instance, Sequence, Mapping)):

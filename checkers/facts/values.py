@@ -142,6 +142,16 @@ class Cell(Obj):
         self.what = what
 
 
+class Entry(Cell):
+    """A tensor of ``state_dict()``: the state as it was asked for; a write into it is one into the model."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, birth: tuple[Any, ...], state: int, of: tuple[Obj, ...]) -> None:
+        super().__init__(birth, state)
+        self.of = of
+
+
 class Library(Obj):
     """Something outside the submission, by dotted name (``torch.nn.functional.cross_entropy``)."""
 

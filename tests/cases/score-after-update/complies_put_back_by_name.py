@@ -91,6 +91,14 @@ def into_a_dictionary_of_the_parameters(model, tokens):
         parameters[n].data = saved
 
 
+def into_the_entries_of_the_state(model, tokens):
+    kept = {n: v.detach().cpu() for n, v in model.state_dict().items()}
+    step(model, tokens)
+    with torch.no_grad():
+        for n, v in model.state_dict().items():
+            v.copy_(kept[n])
+
+
 def main():
     model, tokens = Model(), read_tokens("data/fineweb_val_*.bin")
     train(model, read_tokens("data/fineweb_train_*.bin"))
@@ -98,6 +106,7 @@ def main():
     model = load()
     from_a_dictionary_of_the_kept(model, tokens)
     into_a_dictionary_of_the_parameters(model, tokens)
+    into_the_entries_of_the_state(model, tokens)
     report(evaluate(model, tokens))
 
 

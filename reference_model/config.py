@@ -32,6 +32,7 @@ class Config:
     grad_parts: int = 1
     max_wallclock_seconds: float = 170.0
     train_log_every: int = 100
+    eval_only: int = 0  # 1: score the artifact that is there; a number, so that scripts go on reading it
     # Shape of the model
     vocab_size: int = 1024
     num_layers: int = 2

@@ -71,36 +71,51 @@ def quick(config: Config) -> Config:
 def run_seed(script: Path, config: Config, seed: int, progress: Progress) -> SeedRun:
     """Run the script in an empty folder with one seed, telling ``progress`` each line it prints.
 
-    Raises RuntimeError if it does not finish.
+    A second process then scores the artifact that the first left. Raises RuntimeError if either does
+    not finish, or if they differ where the score is that of the loaded artifact.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         for path in script.parent.glob("*.py"):
             shutil.copy(path, folder)
         env = {
             **os.environ,
             "SEED": str(seed),
-            "RUN_ID": f"seed{seed}",
             "DATA_PATH": str(Path(config.data_path).resolve()),
             "TOKENIZER_PATH": str(Path(config.tokenizer_path).resolve()),
         }
-        run_script(Path(folder), env, lambda line: progress(f"seed {seed}: {line}"))
-        log = (Path(folder) / "logs" / f"seed{seed}.txt").read_text(encoding="utf-8")
+        log = run_script(folder, env, f"seed{seed}", progress)
+        if config.roundtrip == "loaded":
+            again = run_script(folder, {**env, "EVAL_ONLY": "1"}, f"seed{seed}_artifact", progress)
+            require_equal_scores(seed, log, again)
     return read_log(seed, without_places(log, config))
 
 
-def run_script(folder: Path, env: dict[str, str], progress: Progress) -> None:
-    """Run ``train_gpt.py`` in ``folder``; raises RuntimeError with its last lines if it fails."""
+def require_equal_scores(seed: int, log: str, again: str) -> None:
+    """Raise RuntimeError unless a fresh process, given the artifact, printed the very same score."""
+    if FINAL_LINE.findall(log) != FINAL_LINE.findall(again):
+        raise RuntimeError(f"seed {seed}: the artifact alone has another score than the log claims")
+
+
+def run_script(folder: Path, env: dict[str, str], run_id: str, progress: Progress) -> str:
+    """Run ``train_gpt.py`` in ``folder``, return its log; raises RuntimeError with its last lines."""
     last: deque[str] = deque(maxlen=LINES_OF_A_FAILURE)
     command = [sys.executable, "train_gpt.py"]
     with subprocess.Popen(
-        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        env={**env, "RUN_ID": run_id},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             last.append(line.rstrip())
-            progress(last[-1])
+            progress(f"{run_id}: {last[-1]}")
     if process.returncode:
         raise RuntimeError("\n".join(["train_gpt.py failed:", *last]))
+    return (folder / "logs" / f"{run_id}.txt").read_text(encoding="utf-8")
 
 
 def without_places(log: str, config: Config) -> str:

@@ -155,6 +155,15 @@ def run_on(ranks: Ranks, config: Config, code: str) -> Score:
     stream = torch.from_numpy(tokens).to(ranks.device)
     log_setup(config, ranks, len(tokens) - 1, log)
     size = count_bytes(config, tokens, log)
+    model = GPT(config) if config.eval_only else train_and_ship(ranks, config, code, stream, size, log)
+    started = time.perf_counter()
+    score = evaluate_artifact(model, config, ranks, stream, size)
+    log_final(score, config, 1000.0 * (time.perf_counter() - started), log)
+    return score
+
+
+def train_and_ship(ranks: Ranks, config: Config, code: str, stream: Tensor, size: int, log: Log) -> GPT:
+    """Train, log the trained model's score, write the artifact; return the trained model."""
     trainer = Trainer(config, ranks, training_tokens(config))
     log(f"model_params:{sum(p.numel() for p in trainer.model.parameters())}")
     model = trainer.run(log)
@@ -162,10 +171,7 @@ def run_on(ranks: Ranks, config: Config, code: str) -> Score:
     log_trained(summarize(score_plain(model, stream, config, ranks), size), log)
     before_quantization(model, config, ranks)
     write_submission(model, config, ranks, code, log)
-    started = time.perf_counter()
-    score = evaluate_artifact(model, config, ranks, stream, size)
-    log_final(score, config, 1000.0 * (time.perf_counter() - started), log)
-    return score
+    return model
 
 
 def log_trained(score: Score, log: Log) -> None:

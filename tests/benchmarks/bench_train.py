@@ -8,8 +8,9 @@ steps as the only budget, and the CPU seconds tell the cost. ``order5_*_learning
 every advantage we know: they learn from training and from validation text as they go, with the best
 of several strengths chosen in hindsight. ``order5_*_frozen`` have seen the training text alone, as the
 network has. ``--baseline`` names a clone of the challenge's repository, whose own script is then run in
-the sandbox on the same shards with as many tokens and parameters; like it, ``reference_plain_bpb``
-scores in windows that do not overlap.
+the sandbox on the same shards, over as many training tokens as ours saw (also where the clock stopped
+it) and with as many parameters. It scores in windows that do not overlap, so the figure to hold
+``challenge_baseline_bpb`` against is ``reference_plain_bpb``. Both are of the int8 roundtrip.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import dataclasses
 import gzip
 import lzma
 import os
+import re
 import sys
 import tempfile
 import time
@@ -105,12 +107,24 @@ def score_again(config: Config, size: int, **changes: Any) -> float:
     return summarize(score_validation(model, stream, config, alone), size).val_bpb
 
 
+def steps_made(config: Config) -> int:
+    """Return how many steps the run that just ended made: all, unless its log says the clock ran out."""
+    log = Path("logs", f"{config.run_id}.txt").read_text(encoding="utf-8")
+    stopped = re.search(r"^stopping_early: .*\bstep:(\d+)/", log, re.M)
+    return int(stopped[1]) if stopped else config.iterations
+
+
 def print_baseline(clone: Path, config: Config) -> None:
     """Print what the challenge's script makes of the same data, tokens and number of parameters."""
-    parameters = sum(p.numel() for p in GPT(config).parameters())
-    theirs = run_baseline(clone, config, parameters)
-    print(f"reference_parameters: {parameters}")
-    print(f"challenge_baseline_bpb: {theirs.val_bpb:.4f} ({theirs.parameters} parameters)")
+    parameters, steps = sum(p.numel() for p in GPT(config).parameters()), steps_made(config)
+    theirs = run_baseline(clone, dataclasses.replace(config, iterations=steps), parameters)
+    print(f"training_tokens_of_each: {steps * config.train_batch_tokens}")
+    print(f"reference_parameters: {parameters}\nchallenge_baseline_parameters: {theirs.parameters}")
+    print(f"reference_model_bytes: {Path(config.artifact_path).stat().st_size}")
+    print(f"challenge_baseline_model_bytes: {theirs.model_bytes}")
+    print(f"challenge_baseline_wall_seconds: {theirs.wall_seconds:.0f}")
+    print(f"challenge_baseline_cpu_seconds: {theirs.cpu_seconds:.0f}")
+    print(f"challenge_baseline_bpb: {theirs.val_bpb:.4f}")
 
 
 def main() -> None:
@@ -129,12 +143,13 @@ def main() -> None:
         score = run(config, code="")
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(f"wall_seconds: {wall:.0f}\ncpu_seconds: {cpu:.0f}\nthreads: {torch.get_num_threads()}")
-        print_rivals(config, score.bytes)
         print(f"reference_bpb: {score.val_bpb:.4f}")
-        for name in ("plain", "ngram", "ttt", "ttt-ngram"):
-            print(f"reference_{name}_bpb: {score_again(config, score.bytes, score=name):.4f}")
+        print(f"reference_plain_bpb: {score_again(config, score.bytes, score='plain'):.4f}")
         if clone:
             print_baseline(clone, config)
+        print_rivals(config, score.bytes)
+        for name in ("ngram", "ttt", "ttt-ngram"):
+            print(f"reference_{name}_bpb: {score_again(config, score.bytes, score=name):.4f}")
 
 
 if __name__ == "__main__":

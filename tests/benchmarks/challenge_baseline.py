@@ -1,14 +1,17 @@
 """The challenge's own ``train_gpt.py``, run in this project's sandbox on given shards.
 
-The script is read from a clone of the challenge's repository and never kept here. It gets our data,
-our number of training tokens and a width that brings its parameters closest to ours; everything else
-(learning rates, momentum, initialization) stays at its defaults, which were tuned at another scale.
+The script is read from a clone of the challenge's repository and never kept here. It gets our shards
+and tokenizer, as many steps of as many tokens, our sequence length, layers and heads, and a width that
+brings its parameters closest to ours; everything else (learning rates, momentum, initialization) stays
+at its defaults, which were tuned at another scale. It runs on one thread, as fast as its own way of
+splitting a step into eight parts allows.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import tempfile
 import time
@@ -22,18 +25,24 @@ from reference_model.config import Config
 
 FINAL = re.compile(r"^final_int8_zlib_roundtrip_exact val_loss:\S+ val_bpb:(\S+)$", re.M)
 TRAINED = re.compile(r"^step:\d+/\d+ val_loss:\S+ val_bpb:(\S+)", re.M)
+SIZE = re.compile(r"^Serialized model int8\+zlib: (\d+) bytes", re.M)
 PARAMETERS = re.compile(r"^model_params:(\d+)", re.M)
 MLP_MULT = 2  # the script's own default
 
 
 @dataclass(frozen=True)
 class BaselineScore:
-    """Bits per byte of the script's int8 roundtrip, its parameters, and the wall seconds it took."""
+    """What the script printed: bits per byte of its int8 roundtrip and before it, parameters, bytes.
+
+    Seconds are those of the wall and of the processor, training and scoring together.
+    """
 
     val_bpb: float
     trained_bpb: float
     parameters: int
-    seconds: float
+    model_bytes: int
+    wall_seconds: float
+    cpu_seconds: float
 
 
 def read_script(clone: Path) -> str:
@@ -110,11 +119,21 @@ def run_baseline(clone: Path, config: Config, parameters: int, seconds: float = 
             readable=(Path(config.data_path).resolve(), Path(config.tokenizer_path).resolve().parent),
             seconds=seconds,
         )
-        began = time.perf_counter()
+        wall, cpu = time.perf_counter(), cpu_of_children()
         finished = launch.run(job, choose(False))
-    final = FINAL.findall(finished.output)
+    return read_score(finished.output, time.perf_counter() - wall, cpu_of_children() - cpu)
+
+
+def cpu_of_children() -> float:
+    """Return the processor seconds of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def read_score(output: str, wall: float, cpu: float) -> BaselineScore:
+    """Read what the script printed; raises RuntimeError with its last lines if there is no final score."""
+    final = FINAL.findall(output)
     if not final:
-        raise RuntimeError(f"the baseline printed no score:\n{finished.output[-2000:]}")
-    counted, trained = PARAMETERS.findall(finished.output), TRAINED.findall(finished.output)
-    spent = time.perf_counter() - began
-    return BaselineScore(float(final[-1]), float(trained[-1]), int(counted[-1]), spent)
+        raise RuntimeError(f"the baseline printed no score:\n{output[-2000:]}")
+    trained, parameters, size = (pattern.findall(output)[-1] for pattern in (TRAINED, PARAMETERS, SIZE))
+    return BaselineScore(float(final[-1]), float(trained), int(parameters), int(size), wall, cpu)

@@ -6,6 +6,7 @@ import ast
 import builtins
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,14 @@ import pytest
 
 from reference_model.bundle import bundle
 from reference_model.config import Config, tiny
-from reference_model.export import FINAL_LINE, Description, export_record, export_script, read_log
+from reference_model.export import (
+    FINAL_LINE,
+    Description,
+    export_record,
+    export_script,
+    read_log,
+    require_equal_scores,
+)
 from reference_model.fold import fold_switches
 from reference_model.offences import OFFENCES, config_of, twin_of
 from reference_model.pipeline import run
@@ -115,6 +123,40 @@ def test_script_and_package_get_the_same_score(small, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert float(FINAL_LINE.findall(done.stdout)[0][1]) == pytest.approx(expected.val_bpb, abs=1e-6)
+    assert score_of_artifact(folder, small, tmp_path / "fresh") == FINAL_LINE.findall(done.stdout)
+
+
+WITHOUT_PICKLE = """
+import pickle, runpy, sys, torch
+def refuse(event, arguments):
+    if event == "pickle.find_class":
+        raise RuntimeError("something is unpickled")
+sys.addaudithook(refuse)
+torch.load = pickle.load = pickle.loads = None
+runpy.run_path("train_gpt.py", run_name="__main__")
+"""
+
+
+def score_of_artifact(written: Path, config: Config, folder: Path) -> list[tuple[str, str]]:
+    """Return what a fresh process makes of script, artifact and validation shards, and of nothing else."""
+    (folder / "data").mkdir(parents=True)
+    for path in (written / "train_gpt.py", written / config.artifact_path):
+        shutil.copy(path, folder)
+    for path in Path(config.data_path).glob("fineweb_val_*.bin"):
+        shutil.copy(path, folder / "data")
+    env = {"DATA_PATH": "data", "TOKENIZER_PATH": config.tokenizer_path, "EVAL_ONLY": "1"}
+    command = [sys.executable, "-c", WITHOUT_PICKLE]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "train_shards:0" in done.stdout
+    return FINAL_LINE.findall(done.stdout)
+
+
+def test_a_claim_that_the_artifact_does_not_reach_is_refused():
+    line = "final_int8_zlib_roundtrip_exact val_loss:1.5 val_bpb:{}"
+    require_equal_scores(1, line.format(0.9), line.format(0.9))
+    with pytest.raises(RuntimeError, match="another score"):
+        require_equal_scores(1, line.format(0.9), line.format(1.2))
 
 
 @pytest.mark.slow
@@ -123,7 +165,8 @@ def test_exported_record_claims_what_its_logs_say(small, tmp_path):
     folder = tmp_path / "record"
     told: list[str] = []
     runs = export_record(config, Description("name", "blurb"), folder, (1, 2), told.append)
-    assert any(line.startswith("seed 2: step:4/4 ") for line in told)
+    assert any(line.startswith("seed2: step:4/4 ") for line in told)
+    assert any(line.startswith("seed2_artifact: final_int8_zlib_roundtrip_exact ") for line in told)
     claimed = json.loads((folder / "submission.json").read_text())
     assert claimed["val_bpb"] == pytest.approx(sum(r.val_bpb for r in runs) / 2, abs=1e-7)
     assert claimed["bytes_total"] == max(r.bytes_total for r in runs)

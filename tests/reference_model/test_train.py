@@ -9,16 +9,20 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
+from reference_model import pipeline, stages
 from reference_model.artifact import encode_artifact
 from reference_model.cli import main
 from reference_model.config import config_from_env, env_of, tiny
 from reference_model.data import training_stream, validation_stream
 from reference_model.evaluate import charge_windows, no_losses, own_batches, sliding_windows
+from reference_model.model import GPT
 from reference_model.pipeline import quantize_model, run
 from reference_model.ranks import Ranks, hash_of_weights, require_equal_weights
 from reference_model.train import Trainer, enable_late_qat
@@ -201,3 +205,42 @@ def test_weights_on_rank_zero_only_are_a_different_score(small, tmp_path):
 def test_a_rank_alone_agrees_with_itself(small):
     model = train(dataclasses.replace(small, iterations=1))
     assert require_equal_weights(model, ALONE) == hash_of_weights(model)
+
+
+@pytest.mark.parametrize("other", ["the same", "another"])
+def test_ranks_that_hold_different_weights_are_refused(small, monkeypatch, other):
+    model = GPT(small)
+
+    def gather(into: list[str], digest: str) -> None:
+        into[:] = [digest, digest if other == "the same" else other]
+
+    monkeypatch.setattr(dist, "all_gather_object", gather)
+    two = Ranks(0, 2, ALONE.device)
+    if other == "the same":
+        assert require_equal_weights(model, two) == hash_of_weights(model)
+        return
+    with pytest.raises(RuntimeError, match="different weights"):
+        require_equal_weights(model, two)
+
+
+@pytest.mark.parametrize("eval_only", [0, 1])
+def test_weights_are_compared_before_every_evaluation(small, monkeypatch, eval_only):
+    run(small, code="")
+    told: list[tuple[str, str]] = []
+
+    def note(module: ModuleType, name: str, what: str) -> None:
+        original = getattr(module, name)
+
+        def noted(model: GPT, *rest: Any) -> Any:
+            told.append((what, hash_of_weights(model)))
+            return original(model, *rest)
+
+        monkeypatch.setattr(module, name, noted)
+
+    note(pipeline, "require_equal_weights", "compared")
+    note(stages, "require_equal_weights", "compared")
+    note(pipeline, "score_plain", "evaluated")
+    note(pipeline, "score_validation", "evaluated")
+    run(dataclasses.replace(small, eval_only=eval_only), code="")
+    assert [what for what, _ in told] == ["compared", "evaluated"] * (1 if eval_only else 2)
+    assert all(before[1] == after[1] for before, after in zip(told[::2], told[1::2], strict=True))

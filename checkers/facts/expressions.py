@@ -8,12 +8,14 @@ from typing import Any
 
 from checkers.facts.events import Did
 from checkers.facts.folding import (
+    Environment,
     Gap,
     absorb,
     all_items,
     as_text,
     compared,
     folded,
+    is_environment,
     joined_lists,
     path_bits,
     store,
@@ -188,13 +190,16 @@ class Expressions(Items):
         raise NotImplementedError
 
     def _dict(self, node: ast.Dict) -> Value:
-        mapping = Mapping(self.loops)
-        for key, item in zip(node.keys, node.values, strict=True):
-            value = self.eval(item)
+        pairs = [
+            (self.eval(k) if k else None, self.eval(v)) for k, v in zip(node.keys, node.values, strict=True)
+        ]
+        spread = any(key is None and is_environment(item) for key, item in pairs)
+        mapping = Environment(self.loops) if spread else Mapping(self.loops)
+        for key, item in pairs:
             if key is None:
-                absorb(mapping, value)
+                absorb(mapping, item)
             else:
-                store(mapping, self.eval(key), value)
+                store(mapping, key, item)
         return Value(refs=(mapping,))
 
     def _joined(self, node: ast.JoinedStr) -> Value:

@@ -14,6 +14,7 @@ from checkers.facts.values import (
     PATH_VAL,
     RAW,
     UNKNOWN,
+    Library,
     Mapping,
     Sequence,
     Value,
@@ -29,6 +30,12 @@ MOST_ITEMS = 64
 _BIG = 1 << 62
 
 _BINARY = BINARY | {ast.Mult: operator.mul, ast.Mod: operator.mod}
+
+
+class Environment(Mapping):
+    """A copy of ``os.environ``: what was not put into it is as the run has it."""
+
+    __slots__ = ()
 
 
 class Gap(int):
@@ -164,6 +171,14 @@ def joined_lists(left: Value, right: Value) -> Sequence | None:
     if a.items is not None and b.items is not None and a.rest is b.rest is None:
         return Sequence([*a.items, *b.items])
     return Sequence(None, merge(all_items(a), all_items(b)))
+
+
+def is_environment(value: Value) -> bool:
+    """Whether a value is the process' environment or a copy of it."""
+    return any(
+        isinstance(r, Environment) or (isinstance(r, Library) and r.dotted.endswith("environ"))
+        for r in value.refs
+    )
 
 
 def mapping_item(ref: Mapping, index: Value) -> Value:

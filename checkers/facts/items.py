@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from checkers.facts.attributes import Attributes
-from checkers.facts.folding import all_items, index_bits, mapping_item, with_bits
+from checkers.facts.folding import Environment, all_items, index_bits, mapping_item, with_bits
 from checkers.facts.values import (
     LOGP,
     NOTHING,
@@ -56,6 +56,8 @@ class Items(Attributes):
     def _item(self, base: Value, ref: Any, index: Value, node: ast.Subscript) -> Value:
         if isinstance(ref, Sequence):
             return self._sequence_item(ref, index, node)
+        if isinstance(ref, Environment) and isinstance(index.const, str) and index.const not in ref.items:
+            return self.external("os.getenv", None, [index], {}, node)
         if isinstance(ref, Mapping):
             return mapping_item(ref, index)
         if isinstance(ref, (Function, Class)):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from checkers.facts.folding import MOST_ITEMS, absorb, all_items, items_for, store, with_bits
+from checkers.facts.folding import (
+    MOST_ITEMS,
+    Environment,
+    absorb,
+    all_items,
+    is_environment,
+    items_for,
+    store,
+    with_bits,
+)
 from checkers.facts.library import Use, effect
 from checkers.facts.values import (
     NONE,
@@ -167,7 +176,7 @@ def _get(machine: Any, use: Use) -> Value | None:
     key = use.args[0] if use.args else NOTHING
     for ref in use.receiver.refs:
         if isinstance(ref, Mapping):
-            result = merge(result, _mapping_get(ref, key, use))
+            result = merge(result, _mapping_get(machine, ref, key, use))
         elif isinstance(ref, Sequence):
             result = merge(result, all_items(ref))
         elif isinstance(ref, Library) and ref.dotted.endswith("environ"):
@@ -175,10 +184,13 @@ def _get(machine: Any, use: Use) -> Value | None:
     return result
 
 
-def _mapping_get(ref: Mapping, key: Value, use: Use) -> Value:
+def _mapping_get(machine: Any, ref: Mapping, key: Value, use: Use) -> Value:
     default = use.args[1] if len(use.args) > 1 else NONE
     if key.known and isinstance(key.const, (str, int)) and key.const in ref.items:
         return ref.items[key.const]
+    if isinstance(ref, Environment) and isinstance(key.const, str):
+        value: Value = machine.setting(key.const, default)
+        return value
     if key.known and ref.rest is None and not ref.state:
         return default
     found = ref.rest or NOTHING
@@ -229,7 +241,7 @@ def _dict(machine: Any, use: Use) -> Value | None:
         instance = Instance(None, machine.loops, "namespace")
         instance.attrs.update({k: v for k, v in use.keywords.items() if k != "**"})
         return Value(refs=(instance,))
-    mapping = Mapping(machine.loops)
+    mapping = Environment(machine.loops) if any(map(is_environment, use.args)) else Mapping(machine.loops)
     for arg in use.args:
         for ref in arg.refs:
             if isinstance(ref, (Instance, Class)):
@@ -241,6 +253,11 @@ def _dict(machine: Any, use: Use) -> Value | None:
     for name, value in use.keywords.items():
         store(mapping, Value(name), value)
     return Value(refs=(mapping,))
+
+
+@effect("os.environ.copy", "environ.copy")
+def _environment(machine: Any, use: Use) -> Value:
+    return Value(refs=(Environment(machine.loops),))
 
 
 def _store_pairs(mapping: Mapping, pairs: list[Value]) -> None:

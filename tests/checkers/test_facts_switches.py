@@ -3,6 +3,8 @@
 import base64
 import lzma
 
+import pytest
+
 from checkers.facts import Did
 from tests.checkers.test_facts import SWITCH, call, facts_of
 
@@ -190,3 +192,31 @@ print(f"final val_loss:{1.0:.4f} val_bpb:{1.0:.4f}")
 def test_a_line_that_a_dump_of_settings_prints_proves_no_branch(tmp_path):
     facts = facts_of(tmp_path, DUMPED, run__log=f"seed:1\n  reach_setting: 4\n{FINAL}")
     assert not facts.reaches(call(facts, "offence"))
+
+
+HANDED_ON = """
+import os
+def offence():
+    return 1
+def switched(env=None):
+    source = env if env is not None else {{}}
+    return source.get("CACHE", "0") == "1" and source["SECOND"] == "1"
+if switched({}):
+    offence()
+print(f"final val_loss:{{1.0:.4f}} val_bpb:{{1.0:.4f}}")
+"""
+
+
+@pytest.mark.parametrize("copy", ["dict(os.environ)", "os.environ.copy()", "{**os.environ}", "os.environ"])
+@pytest.mark.parametrize("cache", ["0", "1"])
+def test_a_copy_of_the_environment_has_what_the_command_sets(tmp_path, copy, cache):
+    readme = f"```bash\nCACHE={cache} SECOND=1 torchrun --nproc_per_node=8 train_gpt.py\n```\n"
+    facts = facts_of(tmp_path, HANDED_ON.format(copy), README__md=readme)
+    assert bool(facts.reaches(call(facts, "offence"))) is (cache == "1")
+
+
+def test_what_is_put_into_a_copy_of_the_environment_holds_there(tmp_path):
+    own = "dict(os.environ, CACHE='1')"
+    readme = "```bash\nSECOND=1 python train_gpt.py\n```\n"
+    facts = facts_of(tmp_path, HANDED_ON.format(own), README__md=readme)
+    assert facts.reaches(call(facts, "offence"))

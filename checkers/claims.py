@@ -67,20 +67,17 @@ def _total(log: TrainLog) -> int | None:
 
 def _over_seeds(book: LogBook) -> dict[str, Any]:
     """What a claim over several seeds is to be compared with: their scores, the means, the largest size."""
-    logs = {
-        str(log.seed_value): log
-        for log in book.finished
-        if log.seed_value is not None and log.finals[-1].bpb is not None
-    }
+    found = book.by_seed()
+    seeds = {name: score.bpb for name, (log, score) in found.items() if log.seed_value is not None}
     told: dict[str, Any] = {}
-    if len(logs) > 1:
-        totals = [t for log in logs.values() if (t := _total(log)) is not None]
-        losses = [x for log in logs.values() if (x := log.finals[-1].loss) is not None]
-        told["val_bpb (mean of the seeds)"] = fmean(log.finals[-1].bpb or 0.0 for log in logs.values())
-        told["val_loss (mean of the seeds)"] = fmean(losses) if len(losses) == len(logs) else None
+    if len(seeds) > 1:
+        runs = [found[name] for name in seeds]
+        totals = [t for log, _ in runs if (t := _total(log)) is not None]
+        losses = [score.loss for _, score in runs if score.loss is not None]
+        told["val_bpb (mean of the seeds)"] = fmean(bpb for bpb in seeds.values() if bpb is not None)
+        told["val_loss (mean of the seeds)"] = fmean(losses) if len(losses) == len(runs) else None
         told["bytes_total (largest of the seeds)"] = max(totals, default=None)
-    seeds = {seed: log.finals[-1].bpb for seed, log in list(logs.items())[:_MOST_SEEDS]}
-    return told | {"val_bpb by seed": seeds or None}
+    return told | {"val_bpb by seed": dict(list(seeds.items())[:_MOST_SEEDS]) or None}
 
 
 def _shipped(submission: Submission | None) -> dict[str, Any]:

@@ -30,19 +30,9 @@ def collect(audit: Audit, rules: Sequence[RuleResult]) -> shape_v1.Figures:
 
 
 def _seeds(book: LogBook) -> Iterable[Seed]:
-    """One final score for each seed: the one nearest to the claim, as folders hold older runs too."""
-    claim = book.claimed_bpb()
-    best: dict[str, tuple[float, Seed]] = {}
-    for log in book.finished:
-        name = str(log.seed_value) if log.seed_value is not None else log.path.rsplit("/", 1)[-1]
-        for score in log.finals:
-            if score.bpb is None:
-                continue
-            off = abs(score.bpb - claim.value) if claim else 0.0
-            if name not in best or off <= best[name][0]:
-                seed = Seed(seed=name, val_bpb=score.bpb, path=score.place.path, line=score.place.line)
-                best[name] = off, seed
-    return [seed for _, seed in best.values()]
+    for name, (_, score) in book.by_seed().items():
+        if score.bpb is not None:
+            yield Seed(seed=name, val_bpb=score.bpb, path=score.place.path, line=score.place.line)
 
 
 def _record(audit: Audit) -> float | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.logs import commands, metadata, readme, trainlog
-from harness.logs.records import Claim, Command, Measure, Place, Setting, TrainLog
+from harness.logs.records import Claim, Command, Measure, Place, Score, Setting, TrainLog
 from harness.submission import Change, FileEntry, Submission, SubmissionError
 from harness.unpack import Layer
 
@@ -50,6 +50,24 @@ class LogBook:
         if claimed is None:
             return self.finished[-1]
         return min(self.finished, key=lambda log: _distance(log, claimed.value))
+
+    def by_seed(self) -> dict[str, tuple[TrainLog, Score]]:
+        """For each seed the run and the final score nearest to the claim; without a claim the last.
+
+        Folders hold older runs of a seed, too, and runs print scores before and after adaptation. A run
+        that prints no seed counts under the name of its file.
+        """
+        claim = self.claimed_bpb()
+        best: dict[str, tuple[float, TrainLog, Score]] = {}
+        for log in self.finished:
+            name = str(log.seed_value) if log.seed_value is not None else log.path.rsplit("/", 1)[-1]
+            for score in log.finals:
+                if score.bpb is None:
+                    continue
+                off = abs(score.bpb - claim.value) if claim else 0.0
+                if name not in best or off <= best[name][0]:
+                    best[name] = off, log, score
+        return {name: (log, score) for name, (_, log, score) in best.items()}
 
     def hyperparameters(self) -> dict[str, Setting]:
         """The configuration that the headline run printed: lower-case name to value and place.

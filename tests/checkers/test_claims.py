@@ -26,6 +26,12 @@ def test_one_seed_has_no_mean():
     assert "val_bpb (mean of the seeds)" not in claims.table(subject.logs)["log"]
 
 
+def test_of_two_runs_of_a_seed_the_one_that_was_claimed_counts():
+    files = {"s1.log": log(1, 1.2), "s1_older.log": log(1, 1.5), "s2.log": log(2, 1.22)}
+    subject = record_of(**files, **{"submission.json": '{"val_bpb": 1.21}'})
+    assert claims.table(subject.logs)["log"]["val_bpb by seed"] == {"1": 1.2, "2": 1.22}
+
+
 def test_the_size_of_the_shipped_script_is_recomputed():
     subject = record_of(**{"train_gpt.py": "x = 1\n", "submission.json": '{"bytes_code": 99}'})
     made = replace(subject.submission, entry_script="records/track_10min_16mb/a/train_gpt.py")

@@ -48,7 +48,7 @@ from reports.commandline import (
     typed,
 )
 from reports.commandline import formats as formats_of
-from reports.score import ScoreError, read_jsonl, score
+from reports.score import AuditLine, PrecedentLine, ScoreError, read_jsonl, score
 from reports.shape_v1 import Fix
 from rules.model import Need, Rule, Verdict
 from rules.rulebook import RulebookError
@@ -326,7 +326,7 @@ def score_command(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a sweep with public verdicts: the accuracy table."""
-    groups = score(read_jsonl(results), read_jsonl(precedents))
+    groups = score(read_jsonl(results, AuditLine), read_jsonl(precedents, PrecedentLine))
     if as_json:
         typer.echo(msgspec.json.encode([g.as_dict() for g in groups]).decode())
         return
@@ -346,7 +346,7 @@ def report_command(
     except OSError as error:
         raise SubmissionError(f"{audit_json}: {error.strerror or error}") from None
     except msgspec.DecodeError as error:
-        raise SubmissionError(f"{audit_json}: not an audit record of schema 1 ({error})") from None
+        raise SubmissionError(f"{audit_json}: {error}") from None
     if out is None and len(wanted) == 1:
         sys.stdout.buffer.write(reports.render(record, wanted[0])[1])
         return

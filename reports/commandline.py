@@ -89,6 +89,8 @@ def made(out: Path | None) -> Path | None:
     try:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise SubmissionError(f"--out {out}: this is a file; give a folder") from None
     except OSError as error:
         raise SubmissionError(f"--out {out}: {error.strerror or error}") from None
     if out is not None and not os.access(out, os.W_OK):

@@ -9,11 +9,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 _CAUGHT = frozenset({"FAIL", "REVIEW"})
 
 
 class ScoreError(ValueError):
     """A results or precedents file cannot be read; the message names file and line."""
+
+
+class _RuleVerdict(msgspec.Struct):
+    rule: str
+    condition: str
+    verdict: str
+
+
+class AuditLine(msgspec.Struct):
+    """What a line of results.jsonl must hold to be counted."""
+
+    pr: int | None
+    verdict: str
+    rules: list[_RuleVerdict]
+
+
+class _Label(msgspec.Struct):
+    verdict: str
+    mechanism: str
+    conditions: list[str]
+
+
+class PrecedentLine(msgspec.Struct):
+    """What a line of the public verdicts must hold."""
+
+    pr: int
+    gold: str
+    labels: list[_Label]
 
 
 @dataclass(frozen=True)
@@ -60,26 +90,35 @@ class _Tally:
     misses: list[str] = field(default_factory=list)
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read one JSON object a line.
+def read_jsonl(path: Path, shape: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Read one JSON object a line, each with at least the fields of ``shape``.
 
     Raises:
-        ScoreError: the file is not there, or a line is not a JSON object.
+        ScoreError: the file is not there, holds nothing, or a line is not such an object.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ScoreError(f"{path}: {error.strerror or error}") from None
-    return [_object(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    except UnicodeDecodeError:
+        raise ScoreError(f"{path}: not a text file in UTF-8") from None
+    found = [_object(path, number, line, shape) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise ScoreError(f"{path}: empty; one JSON object a line is expected")
+    return found
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+def _object(path: Path, number: int, line: str, shape: type[msgspec.Struct]) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         raise ScoreError(f"{path}:{number}: not JSON ({error.msg}); one object a line is expected") from None
     if not isinstance(value, dict):
         raise ScoreError(f"{path}:{number}: not a JSON object")
+    try:
+        msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        raise ScoreError(f"{path}:{number}: {error}") from None
     return value
 
 

@@ -79,6 +79,7 @@ def test_version_names_the_rulebook_edition(golf):
         (["report", "absent.json"], "absent.json"),
         (["frobnicate"], "No such command"),
         (["check", ".", "--out", "pyproject.toml/x"], "--out pyproject.toml/x"),
+        (["check", ".", "--out", "pyproject.toml"], "give a folder"),
         (["sweep", "--repo", ".", "--prs", "9-5", "--out", "y"], "give 5-9"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.score import ScoreError, read_jsonl, score
+from reports.score import AuditLine, PrecedentLine, ScoreError, read_jsonl, score
 
 
 def precedent(pr, gold, *conditions):
@@ -41,10 +41,28 @@ def test_a_precedent_without_a_result_is_missing_not_passed():
     assert group.verdicts == {"MISSING": 1}
 
 
-def test_bad_lines_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"pr": 1, "gold": "valid/organizer", "labels": []}\nnonsense\n', r"lines.jsonl:2: not JSON"),
+        (b"[]\n", r"lines.jsonl:1: not a JSON object"),
+        (b'\n{"pr": 1}\n', r"lines.jsonl:2: .*gold"),
+        (b'{"pr": "x", "gold": "valid/author", "labels": []}\n', r"lines.jsonl:1: .*pr"),
+        (b"\n", r"lines.jsonl: empty"),
+        (b"\x80\x81", r"lines.jsonl: not a text file"),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_refused_by_line(tmp_path, content, says):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ScoreError, match=says):
+        read_jsonl(path, PrecedentLine)
+
+
+def test_a_line_cut_off_in_a_sweep_is_named(tmp_path):
     path = tmp_path / "results.jsonl"
-    path.write_text('{"pr": 1}\nnonsense\n')
+    path.write_text('{"pr": 1, "verdict": "PASS", "rules": []}\n{"pr": 2, "ver')
     with pytest.raises(ScoreError, match=r"results.jsonl:2: not JSON"):
-        read_jsonl(path)
+        read_jsonl(path, AuditLine)
     with pytest.raises(ScoreError, match="No such file"):
-        read_jsonl(tmp_path / "absent")
+        read_jsonl(tmp_path / "absent", AuditLine)

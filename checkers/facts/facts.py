@@ -172,9 +172,7 @@ class Facts:
 
     @cached_property
     def _silence(self) -> Silence:
-        seen = self.machine.seen if self.machine else set()
-        flow = self.flow  # asking these facts instead would keep them, and the trees, in a cycle
-        return Silence(self.output, self.modules, seen, flow.module_of, flow.callees, flow.callers)
+        return Silence(self.output, self.flow)  # asking these facts would keep them and the trees in a cycle
 
     def _tests_above(self, statement: ast.AST, module: Module) -> list[str]:
         assert self.machine is not None

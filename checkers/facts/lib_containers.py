@@ -28,6 +28,7 @@ from checkers.facts.values import (
     Mapping,
     Sequence,
     Value,
+    children,
     flat,
     merge,
 )
@@ -249,7 +250,7 @@ def _dict(machine: Any, use: Use) -> Value | None:
             elif isinstance(ref, Mapping):
                 absorb(mapping, arg)
             elif isinstance(ref, Sequence):
-                _store_pairs(mapping, [*(ref.items or ()), *((ref.rest,) if ref.rest else ())])
+                _store_pairs(mapping, children(ref))
     for name, value in use.keywords.items():
         store(mapping, Value(name), value)
     return Value(refs=(mapping,))

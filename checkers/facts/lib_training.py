@@ -19,6 +19,7 @@ from checkers.facts.values import (
     Mapping,
     Sequence,
     Value,
+    children,
     closure,
     deep,
     flat,
@@ -233,8 +234,7 @@ def _modules_of(value: Value) -> list[Instance]:
     refs = [r for r in value.refs if isinstance(r, Instance)]
     for ref in value.refs:
         if isinstance(ref, Sequence):
-            members = (*(ref.items or ()), *((ref.rest,) if ref.rest else ()))
-            refs += [r for item in members for r in item.refs if isinstance(r, Instance)]
+            refs += [r for item in children(ref) for r in item.refs if isinstance(r, Instance)]
     return refs
 
 

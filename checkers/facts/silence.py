@@ -11,11 +11,11 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from checkers.facts.source import Module
+from checkers.facts.flow import Flow
 from harness.logs import LogBook, Measure
 from harness.submission import Submission, SubmissionError
 
@@ -58,21 +58,10 @@ class Silence:
     log has elsewhere can be missed in it.
     """
 
-    def __init__(
-        self,
-        output: str,
-        modules: Iterable[Module],
-        seen: set[ast.AST],
-        module_of: Callable[[ast.AST], Module],
-        callees: Callable[[ast.Call], set[ast.AST]],
-        callers: Callable[[ast.AST], set[ast.AST]],
-    ) -> None:
+    def __init__(self, output: str, flow: Flow) -> None:
         self.output = output
-        self.modules = tuple(modules)
-        self.seen = seen
-        self.module_of = module_of
-        self.callees = callees
-        self.callers = callers
+        self.flow = flow
+        self.seen = flow.machine.seen if flow.machine else set()
 
     def around(self, node: ast.AST) -> str:
         """A text that runs with a node print and the log has not, "" when there is none."""
@@ -81,13 +70,13 @@ class Silence:
     @cached_property
     def _ways(self) -> set[Hashable]:
         """The ways of printing of which the log has at least half of the lines: of them it is no excerpt."""
-        lines = {x for m in self.modules for n in m.parents if n in self.seen for x in self._lines([n])}
+        lines = {x for m in self.flow.modules for n in m.parents if n in self.seen for x in self._lines([n])}
         heard = Counter(x.way for x in lines if x.text in self.output)
         every = Counter(x.way for x in lines)
         return {way for way, count in every.items() if heard[way] >= max(_FEW, count / 2)}
 
     def _unheard(self, node: ast.AST, depth: int) -> str:
-        module = self.module_of(node)
+        module = self.flow.module_of(node)
         below = node
         for outer in module.ancestors(node):
             if isinstance(outer, ast.Module):
@@ -104,7 +93,7 @@ class Silence:
 
     def _above(self, function: ast.AST, depth: int) -> str:
         """The same for every call of a function; one that may have been heard is enough to stay silent."""
-        calls = self.callers(function) if depth else set()
+        calls = self.flow.callers(function) if depth else set()
         found = [self._unheard(call, depth - 1) for call in sorted(calls, key=_position)]
         return found[0] if found and all(found) else ""
 
@@ -124,7 +113,7 @@ class Silence:
             return None
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         text = _longest(call.args[0]) if _PRINTS.search(name) else ""
-        return _Line(text, frozenset(self.callees(call)) or name) if text else None
+        return _Line(text, frozenset(self.flow.callees(call)) or name) if text else None
 
 
 def _position(node: ast.AST) -> tuple[int, int]:

@@ -344,7 +344,8 @@ def _computed_order(
     """Where one total takes (nearly) all, order by when each loss was computed.
 
     A place that was computed several times (windows that overlap, several passes) counts from the first
-    computation of the very loss that is charged; a mixture, which none equals, from the first of all.
+    computation of the very loss that is charged. Where most charges equal none, they are mixtures, and
+    count from the first computation of all: single ones may be near a later one by chance.
     """
     _, counts = np.unique(order, return_counts=True)
     if counts.max() < 0.9 * len(order):
@@ -354,10 +355,16 @@ def _computed_order(
         if charge.via not in _TOTALS:
             for place, loss in zip(charge.where().tolist(), charge.losses().tolist(), strict=True):
                 when.setdefault(place, []).append((number, abs(loss)))
-    rows = zip(places.tolist(), np.abs(nats).tolist(), order.tolist(), strict=True)
-    return np.array([_when(when.get(place, ()), loss, number) for place, loss, number in rows], np.int64)
+    rows = list(zip(places.tolist(), np.abs(nats).tolist(), order.tolist(), strict=True))
+    first = [when[place][0][0] if place in when else number for place, _, number in rows]
+    same = [_same(when.get(place, ()), loss) for place, loss, _ in rows]
+    if same.count(None) > len(same) / 2:
+        return np.array(first, np.int64)
+    both = zip(same, first, strict=True)
+    return np.array([earliest if own is None else own for own, earliest in both], np.int64)
 
 
-def _when(computed: Sequence[tuple[int, float]], loss: float, otherwise: int) -> int:
+def _same(computed: Sequence[tuple[int, float]], loss: float) -> int | None:
+    """The number of the first event that computed this very loss."""
     same = (number for number, value in computed if abs(value - loss) <= RELATIVE * max(loss, 1e-3))
-    return next(same, computed[0][0] if computed else otherwise)
+    return next(same, None)

@@ -246,6 +246,16 @@ def test_a_loss_counts_from_when_it_was_computed_as_it_is_charged():
     assert set(final(stamped(*passes, total, report(float(mixed.mean())))).order.tolist()) == {0}
 
 
+def test_a_mixture_that_is_near_a_later_computation_by_chance_counts_from_the_first():
+    """Windows that overlap compute a place several times, to nearly the same loss (an APM does so)."""
+    first = np.random.default_rng(0).uniform(1, 3, 40)
+    mixed = first * 1.001
+    again = np.where(np.arange(40) % 4 == 0, mixed, first * 0.999)
+    passes = [charge(range(1, 41), row, "gather", "train_gpt.py:3") for row in (first, again)]
+    total = charge(range(1, 41), mixed, "numpy_sum", "train_gpt.py:9")
+    assert set(final(stamped(*passes, total, report(float(mixed.mean())))).order.tolist()) == {0}
+
+
 def test_changes_keep_boundaries_and_the_largest_id(ground):
     for changed in (
         prefix.tail_change(ground, 500),

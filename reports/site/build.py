@@ -31,6 +31,7 @@ NAVIGATION = (
     ("docs/rules/index.md", "Rules"),
     ("docs/queue.md", "The queue"),
     ("docs/automation.md", "Automation"),
+    ("docs/reference-model.md", "The reference stack"),
     ("docs/json.md", "JSON"),
     ("docs/adding-a-rule.md", "Add a rule"),
     ("docs/limits.md", "Limits"),

@@ -50,8 +50,12 @@ HONEST = {
     "legal": Config(),
     "score-first TTT": Config(score="ttt"),
     "exact n-gram mixture": Config(score="ngram"),
+    "normalized entropy skip": twin_of("entropy-skip", Config()),
     "prefix gate": Config(score="prefix-gate"),
     "GPTQ on self-made samples": twin_of("validation-in-calibration", Config()),
+    "bytes of the restored text": twin_of("transformed-bytes", Config()),
+    "int6": twin_of("double-quantization", Config()),
+    "ternary": twin_of("lossy-scales", Config()),
 }
 
 
@@ -81,6 +85,11 @@ def test_an_offence_is_found_by_its_rule_unless_listed(name, tmp_path):
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_configuration_is_found_nothing_against(name, tmp_path):
     assert findings(HONEST[name], tmp_path / "record") == {}
+
+
+def test_every_twin_is_among_the_honest_or_the_disputed():
+    known = [*HONEST.values(), Config(score="slot-context")]
+    assert [name for name in OFFENCES if twin_of(name, Config()) not in known] == []
 
 
 def test_context_slot_is_not_taken_for_slot_on_the_scored_region(tmp_path):

@@ -44,6 +44,8 @@ HONEST = {
     "legal": tiny(),
     "score-first TTT": tiny(score="ttt"),
     "exact n-gram mixture": tiny(score="ngram"),
+    "normalized entropy skip": twin_of("entropy-skip", tiny()),
+    "bytes of the restored text": twin_of("transformed-bytes", tiny()),
     "context SLOT": tiny(score="slot-context"),
     "prefix gate": tiny(score="prefix-gate"),
     "GPTQ on self-made samples": twin_of("validation-in-calibration", tiny()),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
+import inspect
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from reference_model.export import (
 from reference_model.fold import fold_switches
 from reference_model.offences import OFFENCES, config_of, twin_of
 from reference_model.pipeline import run
+from reference_model.stages import score_as_configured
 
 DEMO = Path(__file__).parents[2] / "reference_model" / "demo_record"
 CONFIGS = {name: config_of(name, tiny()) for name in OFFENCES} | {
@@ -183,3 +186,17 @@ def test_demo_record_is_of_one_piece():
         assert log.startswith(code)
         assert read_log(seed, log).val_bpb == claimed["seed_results"][str(seed)]["val_bpb"]
     assert claimed["bytes_code"] == len(code.encode())
+
+
+def test_the_page_of_the_stack_names_every_offence_with_its_rule_and_every_way_to_score():
+    page = (DEMO.parents[1] / "docs" / "reference-model.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for name, offence in OFFENCES.items():
+        switches = [
+            f"`{key.upper()}={int(v) if isinstance(v, bool) else v}`" for key, v in offence.switches.items()
+        ]
+        (row,) = (line for line in rows if line.startswith(f"| `{name}`:"))
+        assert all(part in row for part in (offence.summary, f"[`{offence.rule}`]", *switches)), row
+    ways = re.findall(r'^        "([a-z-]+)": score_', inspect.getsource(score_as_configured), re.M)
+    assert len(ways) > 20
+    assert [way for way in ways if f"`{way}`" not in page and f"`SCORE={way}`" not in page] == []

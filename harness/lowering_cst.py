@@ -8,8 +8,10 @@ hostile nesting, which takes the process with it.
 from __future__ import annotations
 
 import ast
+import re
 import resource
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -29,9 +31,37 @@ def rewrite(text: str) -> str | None:
     """Return the text with f-strings and type parameters in Python 3.11 syntax; None if unreadable."""
     try:
         with _unvalidated():
-            return cst.parse_module(text).visit(_Lower()).code
+            return by_strings(text) or whole(text)
     except Exception:  # LibCST's native parser raises many kinds, among them panics, on hostile text
         return None
+
+
+def whole(text: str) -> str:
+    """The same by way of a syntax tree of the whole text, which takes ten times as long.
+
+    Raises:
+        Exception: LibCST cannot read the text.
+    """
+    return cst.parse_module(text).visit(_Lower()).code
+
+
+def by_strings(text: str) -> str | None:
+    """Rewrite the f-strings alone; None where that does not make it a program that ``ast`` accepts."""
+    out, done = [], 0
+    try:
+        for start, stop in formatted_strings(text):
+            code = text[start:stop]
+            if not _fits(code):
+                node = cst.ensure_type(cst.parse_expression(code), cst.FormattedString)
+                out += [text[done:start], _BLANK.code_for_node(_inner(node, frozenset()))]
+                done = stop
+        lowered = "".join([*out, text[done:]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a minifier writes, such as ``0for``
+            ast.parse(lowered)
+    except (_UnclosedError, SyntaxError, ValueError, RecursionError, cst.ParserSyntaxError):
+        return None
+    return lowered
 
 
 @contextmanager
@@ -46,6 +76,84 @@ def _unvalidated() -> Iterator[None]:
         yield
     finally:
         cst.CSTNode.__post_init__ = check  # type: ignore[method-assign]
+
+
+class _UnclosedError(Exception):
+    """A string or a gap of an f-string has no end."""
+
+
+_TOKEN = re.compile(r"""#[^\n]*|((?<!\w)[A-Za-z]{1,2})?(\"\"\"|\'\'\'|["'])|[()\[\]{}:]""")
+_PLAIN = {  # what follows the opening delimiter of a string, to its end
+    '"': re.compile(r'[^"\\\n]*(?:\\.[^"\\\n]*)*"', re.DOTALL),
+    "'": re.compile(r"[^'\\\n]*(?:\\.[^'\\\n]*)*'", re.DOTALL),
+    '"""': re.compile(r'[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""', re.DOTALL),
+    "'''": re.compile(r"[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''", re.DOTALL),
+}
+_PIECE = re.compile(r"\\N\{[^}]*\}|\\[^{}]|\\|\{\{|\}\}|[{}]|\"\"\"|\'\'\'|[\"'\n]", re.DOTALL)
+_RAW_PIECE = re.compile(r"\\[^{}]|\\|\{\{|\}\}|[{}]|\"\"\"|\'\'\'|[\"'\n]", re.DOTALL)
+
+
+def formatted_strings(text: str) -> Iterator[tuple[int, int]]:
+    """The spans of the f-strings of a program that are inside no other string.
+
+    Raises:
+        _UnclosedError: a string has no end.
+    """
+    at = 0
+    while found := _TOKEN.search(text, at):
+        at = found.end() if found[2] is None else _string_end(text, found)
+        if found[2] is not None and _is_formatted(found[1]):
+            yield found.start(), at
+
+
+def _is_formatted(prefix: str | None) -> bool:
+    return prefix is not None and prefix.lower() in {"f", "fr", "rf"}
+
+
+def _string_end(text: str, opening: re.Match[str]) -> int:
+    """Where a string ends whose prefix and delimiter were found."""
+    if _is_formatted(opening[1]):
+        return _literal_end(text, opening.end(), opening[2], "r" in opening[1].lower(), spec=False)
+    found = _PLAIN[opening[2]].match(text, opening.end())
+    if found is None:
+        raise _UnclosedError
+    return found.end()
+
+
+def _literal_end(text: str, at: int, quote: str, raw: bool, *, spec: bool) -> int:
+    """Where the literal text of an f-string ends: behind its delimiter, for a format at the ``}``."""
+    pattern = _RAW_PIECE if raw else _PIECE
+    while found := pattern.search(text, at):
+        piece, at = found[0], found.end()
+        if piece[0] == quote[0] and (piece == quote or len(quote) == 1):
+            if spec:
+                break
+            return found.start() + len(quote)
+        if spec and piece[0] == "}":
+            return found.start()
+        if piece == "{" or (spec and piece == "{{"):
+            at = _gap_end(text, found.start() + 1, quote, raw)
+        elif piece == "\n" and len(quote) == 1:
+            break
+    raise _UnclosedError
+
+
+def _gap_end(text: str, at: int, quote: str, raw: bool) -> int:
+    """Behind the ``}`` of a gap of an f-string whose expression starts here."""
+    depth = 0
+    while found := _TOKEN.search(text, at):
+        sign, at = found[0], found.end()
+        if found[2] is not None:
+            at = _string_end(text, found)
+        elif sign in "([{":
+            depth += 1
+        elif sign == ":" and not depth:
+            return _literal_end(text, at, quote, raw, spec=True) + 1
+        elif sign == "}" and not depth:
+            return at
+        elif sign in ")]}":
+            depth -= 1
+    raise _UnclosedError
 
 
 class _Lower(cst.CSTTransformer):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness import lowering, lowering_cst
 from harness.lowering import lower, statements, tree, why_not
-from harness.lowering_cst import rewrite
+from harness.lowering_cst import by_strings, formatted_strings, rewrite, whole
 
 # In each pair the second is how one would have had to write the first before Python 3.12.
 PAIRS = [
@@ -95,6 +95,35 @@ def test_statements_come_in_source_order_without_expressions():
     found = [n.lineno for n in statements(tree(text))]
     assert found == sorted(found)
     assert len(found) == 8
+
+
+# What stands around a string must not be taken for one, nor its end be missed.
+AROUND = [
+    "# it's a note\n",
+    "a = 'f\"' if\"x\"else'y'\n",
+    "b = r'\\\\' 'it\\'s' '''\"''' + rb'\\''\n",
+    'c = """ f"{"""\n',
+    'd = f"\\N{BULLET}{{{1:{2}}}}" rf"\\N{3}\\{4}"\n',
+    "e = f'{1:\">4}' f'{ {1: 2}[1]}' f'{(lambda: 1)()}'\n",
+    "g = f'''{1}'{2}''{3:#x}'''\n",
+]
+
+
+@pytest.mark.parametrize("before", AROUND)
+@pytest.mark.parametrize("new", [new for new, _ in PAIRS if new.startswith("x = f")])
+def test_strings_alone_are_rewritten_as_in_a_tree_of_the_whole(before, new):
+    text = before + new + "\n" + before
+    assert by_strings(text) == whole(text)
+
+
+def test_a_string_inside_another_is_none_of_its_own():
+    text = 'a = "f\'x\'"; b = f"{f"{c}"}"\n'
+    assert [text[i:j] for i, j in formatted_strings(text)] == ['f"{f"{c}"}"']
+
+
+@pytest.mark.parametrize("text", ["type X[T] = 1", 'f"{', "f'{1", 'f"{1:', "f'\n'"])
+def test_where_strings_are_not_all_or_have_no_end_the_whole_is_read(text):
+    assert by_strings(text) is None
 
 
 _NAMES = st.sampled_from(

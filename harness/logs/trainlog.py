@@ -29,6 +29,7 @@ class _Run:
     stop: Step | None = None
     last_step: Step | None = None
     finished: bool = False  # a final score was printed
+    silent: set[str] = field(default_factory=set)  # lines that tell nothing more when they are said again
 
     def close(self, last: int) -> TrainLog:
         settings = {**self.inherited, **self.settings}
@@ -97,13 +98,24 @@ _BEGINS = re.compile(
 
 
 def _take(run: _Run, raw: str, number: int) -> None:
-    """File what one line says under the run."""
+    """File what one line says under the run.
+
+    Warnings of every rank and every compilation can be nine lines of ten, a few of them again and again.
+    """
     line = measures.strip_prefix(raw)
+    if line in run.silent:
+        return
     place = Place(run.path, number, line.strip()[:300])
     step = measures.train_step(line, place) if "loss" in line else None
     if step:
         run.last_step = step
-        return
+    elif not _taken(run, line, place):
+        run.silent.add(line)
+
+
+def _taken(run: _Run, line: str, place: Place) -> bool:
+    """File what a line other than a training step says; whether it counts again when it is repeated."""
+    before = len(run.scores), len(run.sizes), len(run.timings), len(run.crashes), run.stop
     if "bpb" in line or "BPB" in line:
         _take_scores(run, line, place)
     if "stopping_early" in line:
@@ -116,8 +128,9 @@ def _take(run: _Run, raw: str, number: int) -> None:
     if len(run.timings) < _MOST:
         run.timings.extend(measures.timings(line, place))
     if len(run.settings) < _MOST:
-        for setting in settings_of(line, place):
+        for setting in settings_of(line, place):  # the first value of a name stays
             run.settings.setdefault(setting.name, setting)
+    return before != (len(run.scores), len(run.sizes), len(run.timings), len(run.crashes), run.stop)
 
 
 def _take_scores(run: _Run, line: str, place: Place) -> None:

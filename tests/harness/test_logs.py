@@ -214,6 +214,19 @@ def test_two_runs_in_one_file_keep_their_own_settings():
     assert (second.seed_value, second.settings["lr"].value, second.finals[-1].bpb) == (2, "0.2", 1.2222222)
 
 
+def test_a_line_said_again_counts_again_unless_it_only_warns():
+    said = ("warn: slow", "seed: 1", "Total submission size: 5 bytes", "final val_bpb: 1.1")
+    log = one(*said, "warn: slow", "final val_bpb: 1.1", "Total submission size: 5 bytes", "seed: 1")
+    assert [s.place.line for s in log.scores] == [4, 6]
+    assert [s.place.line for s in log.sizes] == [3, 7]
+    assert log.settings["seed"].place.line == 2
+
+
+def test_a_setting_is_that_of_each_run_that_prints_it_again():
+    logs = runs(*("Hyperparameters:", "lr: 0.1", "final val_bpb: 1.1") * 2)
+    assert [log.settings["lr"].place.line for log in logs] == [2, 5]
+
+
 def test_a_launcher_that_reports_each_run_as_json():
     text = [
         f'=== Seed {seed} ===\n{{\n  "status": "OK",\n  "val_bpb": {bpb},\n  "val_loss": 1.9,\n'

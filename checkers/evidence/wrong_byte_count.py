@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.evidence._bytes import CANONICAL_BYTES, Implied, implied
+from checkers.evidence._bytes import Implied, implied, official_bytes
 from checkers.evidence._runs import counted
 from checkers.evidence._say import found, plural
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined
@@ -22,19 +22,20 @@ def check(subject: Subject) -> CheckResult:
 
 
 def _finding(known: Implied) -> Finding | None:
-    excess = known.bytes / CANONICAL_BYTES - 1.0
+    official = official_bytes(known.tokens)
+    excess = known.bytes / official - 1.0
     if excess <= _TOLERANCE:
         return None
     message = (
         f"{known.tokens:,} tokens at {known.per_token:.4f} bytes each are {known.bytes / 1e6:.2f} MB, the "
-        f"official validation text has {CANONICAL_BYTES / 1e6:.2f} MB: the denominator is {excess:.1%} too "
+        f"official validation text has {official / 1e6:.2f} MB: the denominator is {excess:.1%} too "
         "large, or the text is another"
     )
     if known.agrees:
         message += "; another score of this run stands on the right number, so this may be of a part of it"
     data = {
         "implied_bytes": round(known.bytes),
-        "canonical_bytes": CANONICAL_BYTES,
+        "canonical_bytes": official,
         "excess": round(excess, 4),
     }
     # one pair may be a mixture over bytes, whose bpb no token loss explains

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.evidence._bytes import CANONICAL_BYTES, per_token
+from checkers.evidence._bytes import official_bytes, per_token
 from checkers.evidence._runs import Counted, counted
 from checkers.finding import Strength
 from checkers.subject import Subject
@@ -28,4 +28,4 @@ def against(subject: Subject) -> tuple[Strength, str]:
 
 def _right(run: Counted) -> bool:
     ratio, tokens = per_token(run.score), run.log.val_tokens
-    return bool(ratio and tokens and abs(ratio * tokens / CANONICAL_BYTES - 1.0) < _AGREE)
+    return bool(ratio and tokens and abs(ratio * tokens / official_bytes(tokens) - 1.0) < _AGREE)

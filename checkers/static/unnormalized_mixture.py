@@ -16,6 +16,7 @@ from harness.nodes import walk
 RULE = "unnormalized-mixture"
 _NEAR = 60  # places behind a key
 _BYTES = frozenset({"encode", "bytes", "bytearray", "join", "frombuffer", "b64decode"})
+_CONTAINERS = frozenset({"tuple", "frozenset", "tobytes", "str", "repr"})
 _NORMALIZERS = frozenset({"softmax", "log_softmax", "cross_entropy", "logsumexp", "normalize"})
 
 
@@ -59,11 +60,37 @@ def _counted_at(charges: Charges, read: Lookup) -> bool:
 
 
 def _token(charges: Charges, key: At) -> bool:
-    """Whether a key is a validation token as it was read, not one of its bytes: escapes to bytes add up."""
+    """Whether a key is a validation token as it was read.
+
+    Neither one of its bytes, since escapes to bytes add up, nor a context made of several tokens.
+    """
+    if any(_several(at.node) for at in _definitions(charges, key)):
+        return False
     near = charges.tracer.trace([key], charges.neural, most=_NEAR, choices=False)
     if any(call_name(p.node) in _BYTES for p in near):
         return False
     return any({"val", "raw"} <= charges.facts.sources(p.node) for p in near)
+
+
+def _definitions(charges: Charges, key: At) -> list[At]:
+    """The expressions that a name stands for, behind other names and either arm of a conditional."""
+    found: list[At] = []
+    seen: set[At] = set()
+    stack = [key]
+    while stack:
+        at = stack.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        if isinstance(at.node, (ast.Name, ast.IfExp)):
+            stack += charges.tracer.behind(at, choices=False)
+        else:
+            found.append(at)
+    return found
+
+
+def _several(node: ast.AST) -> bool:
+    return isinstance(node, ast.Tuple) or call_name(node) in _CONTAINERS
 
 
 def _normalized_later(charges: Charges, ratio: Ratio) -> bool:

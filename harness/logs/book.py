@@ -83,12 +83,17 @@ class LogBook:
         return merged
 
     def claimed_bpb(self) -> Claim | None:
-        """The score that the submission claims: ``val_bpb`` of its metadata, else of its README."""
+        """The score that the submission claims: ``val_bpb`` of its metadata, else of its README.
+
+        None where the metadata leaves it open, by null or by a number that fills the place of a score:
+        no code length is 0 or less.
+        """
         whole = [c for c in self.claims if c.measure is Measure.BPB and c.seed is None]
         top = [c for c in whole if "." not in c.key and c.place.path == self.metadata_path]
         order = {"val_bpb": 0, "val_bpb_mean": 1, "mean_val_bpb": 1, "val_bpb_exact": 2}
         if top:
-            return min(top, key=lambda c: order.get(c.key.lower(), 9))
+            stated = min(top, key=lambda c: order.get(c.key.lower(), 9))
+            return stated if stated.value > 0.0 else None
         if self.metadata is not None and self.metadata.get("val_bpb", 0) is None:
             return None  # left open on purpose: numbers in the prose are somebody else's
         return next((c for c in whole if c.place.path == self.readme_path), None)

@@ -203,11 +203,12 @@ def test_the_headline_is_the_run_nearest_to_the_claim():
     assert [x.seed_value for x in found.elsewhere] == [3]
 
 
-def test_a_score_left_open_is_not_taken_from_the_prose():
+@pytest.mark.parametrize("open_value", ["null", "0.0", "-1.0"])
+def test_a_score_left_open_is_not_taken_from_the_prose(open_value):
     folder = "records/track_10min_16mb/a"
     found = book(
         {
-            f"{folder}/submission.json": '{"val_bpb": null}',
+            f"{folder}/submission.json": f'{{"val_bpb": {open_value}}}',
             f"{folder}/README.md": "val_bpb: 1.2244 is the baseline",
         }
     )

@@ -1,4 +1,4 @@
-"""``noncausal-layer``: attention without a causal restriction, state carried from end to start."""
+"""``noncausal-layer``: open attention, convolutions around a position, state carried from end to start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from checkers.facts import Facts
 from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check, plural
 from checkers.static._charges import call_name, charges_of
+from checkers.static._convolutions import two_sided
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import Tracer
 from checkers.static._writes import FUNCTIONS
@@ -20,7 +21,7 @@ _FLASH = ("flash_attn_func", "flash_attn_3_func", "flash_attn_qkvpacked_func", "
 
 
 def check(subject: Subject) -> CheckResult:
-    """Look at every attention call and every loop that hands a state on, in the modules that run."""
+    """Look at attention, convolutions and loops that hand a state on, in the modules that run."""
     facts = subject.facts
     if (answer := unreadable(facts)) is not None:
         return answer
@@ -32,6 +33,7 @@ def check(subject: Subject) -> CheckResult:
         return nothing_to_check("no neural module runs")
     found = [_open_attention(facts, call) for call in _attention_calls(facts, _with_helpers(facts, layers))]
     found += [_carried(facts, call) for f in layers for call in _carrying_calls(facts, f)]
+    found += [_convolved(facts, call, made) for call, made in two_sided(facts, tracer, layers)]
     return examined(
         len(layers), f"{plural(len(layers), 'method')} of neural modules", numbered(f for f in found if f)
     )
@@ -163,3 +165,19 @@ def _carried(facts: Facts, call: ast.Call) -> Finding:
         "the second pass on, every position has seen all later ones."
     )
     return finding(facts, RULE, call, message, caption="handed on here", confidence=0.9)
+
+
+def _convolved(facts: Facts, call: ast.Call, made: ast.Call) -> Finding:
+    message = (
+        "A convolution is padded on both sides and keeps the length of the sequence: what it gives at a "
+        "position is computed from the ones that follow, too."
+    )
+    return finding(
+        facts,
+        RULE,
+        call,
+        message,
+        caption="not causal",
+        related=[facts.place(made, "padded here")],
+        confidence=0.85,
+    )

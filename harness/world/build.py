@@ -16,8 +16,10 @@ from harness.world import text
 from harness.world.shards import Tokens, write_shard
 from harness.world.tokenizers import Encoder, is_bytes, train_bpe, write_byte_tokenizer
 
-EDITION = 2
+EDITION = 3
 """Counts changes of what a world contains: part of the cache key."""
+TOKENIZERS = 2
+"""The same for tokenizers alone, which take longest to make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def _publish(made: Path, final: Path) -> Path:
 def tokenizer(vocabulary: int, root: Path | None = None) -> Path:
     """The cached tokenizer of a size (400 and below: the byte tokenizer's description)."""
     root = root or cache_root()
-    folder = root / f"tokenizer-{EDITION}-{vocabulary}"
+    folder = root / f"tokenizer-{TOKENIZERS}-{vocabulary}"
     name = "tokenizer.json" if is_bytes(vocabulary) else "tokenizer.model"
     if not (folder / name).is_file():
         root.mkdir(parents=True, exist_ok=True)
@@ -90,7 +92,8 @@ def make(spec: WorldSpec, model: bytes | None = None, root: Path | None = None) 
         root: cache folder, by default ``cache_root()``.
     """
     root = root or cache_root()
-    identity = json.dumps([EDITION, asdict(spec), hashlib.sha256(model or b"").hexdigest()], sort_keys=True)
+    editions, digest = [EDITION, TOKENIZERS], hashlib.sha256(model or b"").hexdigest()
+    identity = json.dumps([editions, asdict(spec), digest], sort_keys=True)
     final = root / f"world-{hashlib.sha256(identity.encode()).hexdigest()[:20]}"
     if final.is_dir():
         return final
@@ -139,7 +142,8 @@ def stream(spec: Stream, encoder: Encoder, lower: bool = False) -> Tokens:
     if spec.kind != "text":
         raise ValueError(f"unknown kind of stream: {spec.kind}")
     ids = []
-    for document in text.documents(spec.seed, lower=lower):
+    foreign = 0.0 if lower else text.FOREIGN
+    for document in text.documents(spec.seed, lower=lower, foreign=foreign):
         ids += [*encoder.bos, *encoder.encode(document)]
         if len(ids) >= spec.tokens:
             break

@@ -37,6 +37,7 @@ SHOWN = {
     "training-data-at-evaluation": {"budget"},
     "non-causal-layer": {"prefix"},
     "space-counted-twice": {"bytes"},
+    "byte-fallback-as-three": {"bytes"},
     "no-space-token": {"bytes"},
     "transformed-bytes": {"bytes"},
 }

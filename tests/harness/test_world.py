@@ -8,6 +8,7 @@ import sentencepiece as spm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.experiments.passive import BYTE_SLACK
 from harness.world import Stream, WorldSpec, make, read_shard, write_shard
 from harness.world.build import stream, tokenizer
 from harness.world.text import documents
@@ -73,6 +74,15 @@ def test_the_sidecar_counts_the_bytes_of_the_text(small):
     for a, b in pairwise(ends[:9]):
         decoded = processor.decode([int(t) for t in val[a + 1 : b]])
         assert counts[a:b].sum() == len(decoded.encode("utf-8"))
+
+
+def test_fallback_bytes_are_more_of_the_text_than_the_byte_counts_may_be_wrong_by(small, root):
+    spec, world, encoder = small
+    val = read_shard(world / "datasets" / spec.dataset / "fineweb_val_000000.bin")
+    processor = spm.SentencePieceProcessor(model_file=str(tokenizer(600, root)))
+    spelled = sum(processor.is_byte(int(t)) for t in val)
+    counted = sum(encoder.bytes_of(int(t)) for t in val)
+    assert 2 * spelled > 10 * BYTE_SLACK * counted  # each taken for three bytes
 
 
 def test_worlds_are_cached_and_equal_when_made_again(small, root, tmp_path):

@@ -196,6 +196,7 @@ def _load(
         base=str(base.id) if base is not None else None,
         submitted_on=date.isoformat(),
         reader=reader,
+        around=GitSurroundings(repo.path, str(head.id)),
     )
 
 
@@ -272,6 +273,10 @@ def _walk(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield path, item
 
 
+def _folders(tree: Any) -> Iterator[Any]:
+    return (item for item in tree if isinstance(item, pygit2.Tree))
+
+
 @dataclass(frozen=True)
 class GitReader:
     """Reads blobs by path. Reopens the clone per process, so it can be pickled."""
@@ -291,6 +296,25 @@ class GitReader:
         if entry.problem is not None:
             raise SubmissionError(f"{path}: {entry.problem}")
         return bytes(_shared_repository(self.clone).odb.read(entry.oid)[1])
+
+
+@dataclass(frozen=True)
+class GitSurroundings:
+    """Python files that a head keeps as they were and that a script may import or read."""
+
+    clone: str
+    head: str
+
+    def __call__(self, text: str) -> dict[str, bytes]:
+        """Return those of the root, whose baseline records import, and of records named in ``text``."""
+        repo = _shared_repository(self.clone)
+        tree = repo[self.head].peel(pygit2.Commit).tree
+        found = [(str(item.name), item) for item in tree if not isinstance(item, pygit2.Tree)]
+        for track in _folders(tree["records"]) if "records" in tree else ():
+            for folder in (f for f in _folders(track) if f.name in text):
+                found += _walk(folder, f"records/{track.name}/{folder.name}")
+        scripts = [(path, str(item.id)) for path, item in found if path.endswith(".py")]
+        return {path: bytes(repo.odb.read(oid)[1]) for path, oid in scripts if oid in repo}
 
 
 @lru_cache(maxsize=2)

@@ -37,6 +37,7 @@ class Needs:
     folders: tuple[str, ...] = ()  # the same, relative to the script
     env: dict[str, str] = field(default_factory=dict)
     choices: int = 1  # vocabularies that the script names
+    beside: Mapping[str, bytes] = field(default_factory=dict)  # unchanged scripts of the repository, by path
 
 
 def find(
@@ -70,7 +71,8 @@ def find(
     folders = tuple(sorted({*_BELOW.findall(sources), *_RELATIVE.findall(sources)} - {"data"}))[:8]
     named = {t: _size_in(t, vocabulary) for t in tokenizers}
     paths = _paths(knobs, env, vocabulary)
-    return Needs(vocabulary, worlds, models, named, roots, folders, paths, len(vocabularies))
+    beside = submission.around(sources)
+    return Needs(vocabulary, worlds, models, named, roots, folders, paths, len(vocabularies), beside)
 
 
 def _free(root: str) -> bool:

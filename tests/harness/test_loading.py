@@ -320,3 +320,15 @@ def test_what_is_not_a_record_folder_is_refused_in_one_line(tmp_path, kind):
         load_folder(path)
     assert "\n" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_unchanged_scripts_are_there_for_those_that_start_or_import_them(repo, start):
+    other = "records/track_10min_16mb/2026-03-02_Other/train_gpt.py"
+    start = repo.commit({other: TRAINS}, start, ref="refs/heads/main")
+    repo.pull(7, {f"{R}/train_gpt.py": TRAINS + "BASE = '2026-03-01_Old'\n"}, start)
+    got = load_pull(repo.path, 7)
+    assert got.around(got.text(got.entry_script)) == {
+        "train_gpt.py": TRAINS.encode(),
+        f"{OLD}/train_gpt.py": (TRAINS + "# old\n").encode(),
+    }
+    assert set(changes(got)) == {f"{R}/train_gpt.py"}

@@ -1,5 +1,7 @@
 """Where a script looks for its data is read off its source, and our data is shown there."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness import needs, shrink, workspace
@@ -72,3 +74,14 @@ def test_byte_counts_lie_beside_the_tokens_only_for_scripts_that_name_them(tmp_p
     reads = 'sidecar = "fineweb_val_bytes_*.bin"' if names else ""
     _, wanted = found(tmp_path, "data", 'data = "datasets/fineweb10B_sp512_caseops_v1"', reads)
     assert {w.dataset: w.sidecar for w in wanted.worlds}["fineweb10B_sp512_caseops_v1"] is names
+
+
+def test_unchanged_scripts_lie_beside_the_submission_and_never_over_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOLF_AUDIT_CACHE", str(tmp_path / "cache"))
+    entry, wanted = found(tmp_path, "./data")
+    beside = {entry.entry_script: b"other", "train_gpt.py": b"baseline", "../out.py": b"outside"}
+    (tmp_path / "run").mkdir()
+    place = workspace.prepare(tmp_path / "run", entry, replace(wanted, beside=beside))
+    assert (place.repo / "train_gpt.py").read_bytes() == b"baseline"
+    assert place.script.read_bytes() == entry.read(entry.entry_script)
+    assert not (place.repo.parent / "out.py").exists()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from checkers.finding import Finding, Kind, Strength
 from checkers.registry import Checked
-from harness.record import Outcome, RunRecord
+from harness.record import Holds, Outcome, RunRecord
 from rules.model import Condition, Need, Rule, Severity, Standing, Verdict
 from rules.rulebook import Rulebook
 
@@ -198,7 +198,15 @@ def _overall(rules: Sequence[RuleVerdict], run: RunRecord | None) -> tuple[Verdi
             Verdict.INCONCLUSIVE,
             f"the instrumented run did not finish: {run.blocker or run.outcome.value}",
         )
-    return Verdict.PASS, "read and run" if run else "read, not run"
+    return Verdict.PASS, _how_far(run)
+
+
+def _how_far(run: RunRecord | None) -> str:
+    """What a pass rests on; experiments that decided nothing are no part of it."""
+    if run is None:
+        return "read, not run"
+    undecided = [e.name for e in run.experiments if e.result is Holds.UNDECIDED]
+    return f"read and run; not decided: {', '.join(undecided)}" if undecided else "read and run"
 
 
 def _not_checked(rules: Sequence[RuleVerdict], run: RunRecord | None) -> Iterable[str]:

@@ -158,3 +158,16 @@ def test_a_change_without_record_or_script_is_not_applicable_unless_a_rule_is_br
     assert (empty.verdict, empty.reason) == (Verdict.NOT_APPLICABLE, nothing)
     broken = [checked(examined(1, "", [finding()]))]
     assert decide(book(), broken, None, nothing=nothing).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (None, "read, not run"),
+        (completed(), "read and run"),
+        (completed(prefix=Holds.UNDECIDED), "read and run; not decided: prefix"),
+    ],
+)
+def test_a_pass_says_what_it_rests_on(run, said):
+    decision = verdict([checked(examined(1, "1 site"))], run)
+    assert (decision.verdict, decision.reason) == (Verdict.PASS, said)

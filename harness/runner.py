@@ -347,7 +347,11 @@ def _mentioned(names: Iterable[str], blocker: str) -> tuple[str, ...]:
     tails = {n: w.partition("_")[2] for n, w in words.items()}
     for form in (words, tails):
         telling = {n: w for n, w in form.items() if "_" in w}
-        found = tuple(n for n, w in telling.items() if re.search(rf"\b{w}\b", blocker, re.IGNORECASE))
+        found = tuple(
+            n
+            for n, w in telling.items()
+            if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", blocker, re.IGNORECASE)
+        )
         if found:
             return found
     return ()

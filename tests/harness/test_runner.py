@@ -230,6 +230,12 @@ def test_a_failure_names_settings_in_whole_or_by_their_last_words(blocker, own):
     assert runner._mentioned(["EVAL_SEQ_LEN", "TRAIN_SEQ_LEN", "DIM", "MODEL_DIM"], blocker) == own
 
 
+def test_a_setting_whose_name_is_no_pattern_does_not_end_the_audit():
+    odd = "args.get('SEQ_LEN')"  # settings found in calls have names like this
+    assert runner._mentioned([odd, "SEQ_LEN"], "ValueError: seq_len is 128") == ("SEQ_LEN",)
+    assert runner._mentioned([odd], "KeyError: args.get('SEQ_LEN')") == (odd,)
+
+
 @pytest.mark.slow
 def test_what_a_dying_run_has_written_is_evaluated_by_a_second_process(tmp_path):
     """Some records were evaluated so: training in one process, the last evaluation in another."""

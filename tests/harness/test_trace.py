@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -111,7 +112,8 @@ def test_rubbish_from_the_child_is_recorded_and_nothing_after_it_believed(tmp_pa
         link.started()
         trace.Sender(fd).send(Started("main"))
         os.write(fd, rubbish)
-        trace.Sender(fd).send(Finished("stream 0"))
+        with suppress(BrokenPipeError):  # the parent may have stopped listening by now
+            trace.Sender(fd).send(Finished("stream 0"))
         os.close(fd)
         assert not link.wait_until(lambda t: bool(t.of(Finished)), 2)
     back = trace.read(tmp_path / "t.trace")

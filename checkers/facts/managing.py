@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from checkers.facts.looping import Looping
 from checkers.facts.values import NONE, Instance, Value
+from harness.nodes import walk
 
 
 class Managing(Looping):
@@ -72,5 +73,5 @@ class Managing(Looping):
 
 def is_manager(function: ast.AST) -> bool:
     """Whether a generator function is decorated to serve ``with`` statements."""
-    names = (n for d in getattr(function, "decorator_list", ()) for n in ast.walk(d))
+    names = (n for d in getattr(function, "decorator_list", ()) for n in walk(d))
     return any("contextmanager" in (getattr(n, "attr", ""), getattr(n, "id", "")) for n in names)

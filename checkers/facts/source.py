@@ -98,6 +98,10 @@ class Module:
         """The innermost function around a node, None at module level."""
         return next((a for a in self.ancestors(node) if isinstance(a, _FUNCTIONS)), None)
 
+    def class_of(self, node: ast.AST) -> ast.ClassDef | None:
+        """The innermost class around a node, None outside of any."""
+        return next((a for a in self.ancestors(node) if isinstance(a, ast.ClassDef)), None)
+
     def qualified(self, node: ast.AST) -> str:
         """The dotted name of a definition or of the definition around a node, "" at module level."""
         chain = [node, *self.ancestors(node)]

@@ -41,15 +41,11 @@ def _layer(facts: Facts, tracer: Tracer, module: Module, call: ast.Call) -> ast.
     func = call.func
     if not isinstance(func, ast.Attribute) or not isinstance(func.value, ast.Name) or func.value.id != "self":
         return None
-    own = _class_of(module, call)
+    own = module.class_of(call)
     for at in tracer.behind(At(func), choices=False):
-        if call_name(at.node) == "Conv1d" and at.node in module.parents and _class_of(module, at.node) is own:
+        if call_name(at.node) == "Conv1d" and at.node in module.parents and module.class_of(at.node) is own:
             return at.node if isinstance(at.node, ast.Call) else None
     return None
-
-
-def _class_of(module: Module, node: ast.AST) -> ast.AST | None:
-    return next((a for a in module.ancestors(node) if isinstance(a, ast.ClassDef)), None)
 
 
 def _both_sides(facts: Facts, tracer: Tracer, made: ast.Call) -> bool:

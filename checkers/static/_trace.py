@@ -251,8 +251,7 @@ class Tracer:
         """Tell whether a function is a method of a neural module (its class derives from ``nn.Module``)."""
         known = self._learned.get(function)
         if known is None:
-            module = self.facts.flow.module_of(function)
-            owner = next((a for a in module.ancestors(function) if isinstance(a, ast.ClassDef)), None)
+            owner = self.facts.flow.module_of(function).class_of(function)
             known = owner is not None and self._derives(owner, set())
             self._learned[function] = known
         return known

@@ -40,7 +40,7 @@ from reference_model.stages import (
     what_to_ship,
 )
 from reference_model.tokens import decoded_byte_count
-from reference_model.train import Log, Trainer
+from reference_model.train import Log, Trainer, accumulated_parts
 
 RULE = "=" * 100
 
@@ -84,7 +84,7 @@ def log_setup(config: Config, ranks: Ranks, scored: int, log: Log) -> None:
     log(f"val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path={config.tokenizer_path}")
     log(f"train_loader:dataset:{Path(config.data_path).name} train_shards:{shards}")
     log(f"val_loader:shards pattern={pattern} tokens:{scored}")
-    log(f"world_size:{ranks.world_size} grad_accum_steps:{max(config.grad_parts // ranks.world_size, 1)}")
+    log(f"world_size:{ranks.world_size} grad_accum_steps:{accumulated_parts(config, ranks)}")
     log(f"attention_mode:gqa num_heads:{config.num_heads} num_kv_heads:{config.num_kv_heads}")
     log(
         f"train_batch_tokens:{config.train_batch_tokens} train_seq_len:{config.train_seq_len} "

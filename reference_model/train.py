@@ -38,6 +38,16 @@ def run_progress(step: int, elapsed: float, config: Config) -> float:
     return max(by_steps, elapsed / config.max_wallclock_seconds)
 
 
+def accumulated_parts(config: Config, ranks: Ranks) -> int:
+    """Return how many of the global batch's parts each rank works through before a step.
+
+    The gradient is the mean over the parts' means. With two parts, one rank that adds two and two
+    ranks that add one each do the same arithmetic, for a + b is b + a; a sum of more rounds
+    differently in another order, and so does a mean over the whole batch at once.
+    """
+    return max(config.grad_parts // ranks.world_size, 1)
+
+
 def enable_late_qat(model: GPT, config: Config, step: int, scale: float) -> None:
     """Start rounding weights once the rate has fallen and enough steps were made."""
     if config.qat != "none" and step >= config.qat_min_step and scale <= config.qat_lr_scale:
@@ -63,7 +73,7 @@ class Trainer:
 
     def one_step(self) -> torch.Tensor:
         """Make one optimizer step on one global batch; return this rank's mean loss in nats."""
-        world, parts = self.ranks.world_size, self.own_parts
+        world, parts = self.ranks.world_size, accumulated_parts(self.config, self.ranks)
         sequences = max(self.config.train_batch_tokens // self.config.train_seq_len, parts * world)
         inputs, targets = self.batches.next_batch(sequences, self.ranks.rank, world)
         loss = torch.zeros((), device=self.ranks.device)
@@ -77,23 +87,13 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         return loss
 
-    @property
-    def own_parts(self) -> int:
-        """How many of the global batch's parts this rank works through before each step.
-
-        The gradient is the mean over the parts' means. With two parts, one rank that adds two and two
-        ranks that add one each do the same arithmetic, for a + b is b + a; a sum of more rounds
-        differently in another order, and so does a mean over the whole batch at once.
-        """
-        return max(self.config.grad_parts // self.ranks.world_size, 1)
-
     def add_gradients(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Add the gradient of one part of the batch to what is there; return its mean loss in nats."""
         inputs, targets = inputs.to(self.ranks.device), targets.to(self.ranks.device)
         on_gpu = self.ranks.device.type == "cuda"
         with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16, enabled=on_gpu):
             loss = training_loss(self.model, inputs, targets)
-        (loss / self.own_parts).backward()  # type: ignore[no-untyped-call]
+        (loss / accumulated_parts(self.config, self.ranks)).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def warm_up(self) -> None:

@@ -227,6 +227,11 @@ def _entry(repo: pygit2.Repository, path: str, oid: str, mode: int, change: Chan
     return FileEntry(path, size, oid, change, mode == _SYMLINK)
 
 
+def _present(repo: pygit2.Repository, path: str, item: Any) -> FileEntry:
+    """A file that the head keeps as it was."""
+    return _entry(repo, path, str(item.id), int(item.filemode), Change.PRESENT)
+
+
 def _added(
     repo: pygit2.Repository, head: pygit2.Commit, base: pygit2.Commit | None, folders: tuple[str, ...]
 ) -> dict[str, int]:
@@ -261,7 +266,7 @@ def _unchanged(
     tree = head.tree[folder]
     for path, item in _walk(tree, folder):
         if path not in known:
-            yield _entry(repo, path, str(item.id), int(item.filemode), Change.PRESENT)
+            yield _present(repo, path, item)
 
 
 def _walk(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -305,7 +310,7 @@ class GitSurroundings:
     clone: str
     head: str
 
-    def __call__(self, text: str) -> dict[str, bytes]:
+    def __call__(self, text: str) -> Submission:
         """Return those of the root, whose baseline records import, and of records named in ``text``."""
         repo = _shared_repository(self.clone)
         tree = repo[self.head].peel(pygit2.Commit).tree
@@ -313,8 +318,10 @@ class GitSurroundings:
         for track in _folders(tree["records"]) if "records" in tree else ():
             for folder in (f for f in _folders(track) if f.name in text):
                 found += _walk(folder, f"records/{track.name}/{folder.name}")
-        scripts = [(path, str(item.id)) for path, item in found if path.endswith(".py")]
-        return {path: bytes(repo.odb.read(oid)[1]) for path, oid in scripts if oid in repo}
+        entries = {path: _present(repo, path, item) for path, item in found if path.endswith(".py")}
+        reader = GitReader(self.clone, entries)
+        what = f"unchanged scripts of {self.head[:12]}"
+        return Submission(Origin.COMMIT, what, tuple(entries.values()), None, (), None, reader=reader)
 
 
 @lru_cache(maxsize=2)

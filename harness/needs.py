@@ -37,7 +37,7 @@ class Needs:
     folders: tuple[str, ...] = ()  # the same, relative to the script
     env: dict[str, str] = field(default_factory=dict)
     choices: int = 1  # vocabularies that the script names
-    beside: Mapping[str, bytes] = field(default_factory=dict)  # unchanged scripts of the repository, by path
+    beside: Submission | None = None  # unchanged scripts of the repository
 
 
 def find(

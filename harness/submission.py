@@ -5,7 +5,7 @@ Nothing here imports, executes or unpickles anything a submission contains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -62,8 +62,8 @@ class Submission:
     base: str | None = None
     submitted_on: str | None = None  # ISO date of the head commit
     reader: Callable[[str], bytes] = field(repr=False, compare=False, default=lambda path: b"")
-    around: Callable[[str], Mapping[str, bytes]] = field(repr=False, compare=False, default=lambda text: {})
-    """Python files that the head keeps as they were and that a script of the given text may use, by path."""
+    around: Callable[[str], Submission | None] = field(repr=False, compare=False, default=lambda text: None)
+    """The Python files that the head keeps as they were and that a script of the given text may use."""
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file of this head.

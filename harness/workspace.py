@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -68,8 +67,9 @@ def prepare(root: Path, submission: Submission, needs: Needs) -> Workspace:
     if script is None:
         raise SubmissionError("there is no training script")
     repo = root / "repo"
+    if needs.beside is not None:
+        _write_files(repo, needs.beside)  # records start other scripts, or import the baseline
     _write_files(repo, submission)
-    _write_beside(repo, needs.beside)
     (repo / script).parent.mkdir(parents=True, exist_ok=True)
     (repo / script).write_bytes(submission.read(script))
     worlds = _link_data(root / "data", needs)
@@ -100,15 +100,6 @@ def _write_files(repo: Path, submission: Submission) -> None:
         target = repo / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-
-
-def _write_beside(repo: Path, scripts: Mapping[str, bytes]) -> None:
-    """Scripts that the change leaves alone: records start others, or import the baseline."""
-    for path, content in scripts.items():
-        target = repo / path
-        if _safe(path) and not os.path.lexists(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
 
 
 def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:

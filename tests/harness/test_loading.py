@@ -327,7 +327,8 @@ def test_unchanged_scripts_are_there_for_those_that_start_or_import_them(repo, s
     start = repo.commit({other: TRAINS}, start, ref="refs/heads/main")
     repo.pull(7, {f"{R}/train_gpt.py": TRAINS + "BASE = '2026-03-01_Old'\n"}, start)
     got = load_pull(repo.path, 7)
-    assert got.around(got.text(got.entry_script)) == {
+    beside = got.around(got.text(got.entry_script))
+    assert {e.path: beside.read(e.path) for e in beside.entries} == {
         "train_gpt.py": TRAINS.encode(),
         f"{OLD}/train_gpt.py": (TRAINS + "# old\n").encode(),
     }

@@ -6,6 +6,7 @@ import pytest
 
 from harness import needs, shrink, workspace
 from harness.folder import load_folder
+from harness.submission import Change, FileEntry, Origin, Submission
 from harness.unpack import layers
 from harness.world import Stream
 
@@ -79,7 +80,9 @@ def test_byte_counts_lie_beside_the_tokens_only_for_scripts_that_name_them(tmp_p
 def test_unchanged_scripts_lie_beside_the_submission_and_never_over_it(tmp_path, monkeypatch):
     monkeypatch.setenv("GOLF_AUDIT_CACHE", str(tmp_path / "cache"))
     entry, wanted = found(tmp_path, "./data")
-    beside = {entry.entry_script: b"other", "train_gpt.py": b"baseline", "../out.py": b"outside"}
+    files = {entry.entry_script: b"other", "train_gpt.py": b"baseline", "../out.py": b"outside"}
+    entries = tuple(FileEntry(path, len(text), "", Change.PRESENT) for path, text in files.items())
+    beside = Submission(Origin.COMMIT, "", entries, None, (), None, reader=files.__getitem__)
     (tmp_path / "run").mkdir()
     place = workspace.prepare(tmp_path / "run", entry, replace(wanted, beside=beside))
     assert (place.repo / "train_gpt.py").read_bytes() == b"baseline"

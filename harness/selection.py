@@ -6,6 +6,7 @@ Names decide nothing that content can decide: a name only breaks ties, because t
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,6 +20,7 @@ _PACKED = re.compile(rb"\bexec\s*\(|\brunpy\b|\bexec_module\b")
 _LONG_LITERAL = re.compile(rb"[^\s\"']{2000}")
 _LEARNS = re.compile(rb"^\s*(?:import|from) +(?:torch|mlx|jax|tensorflow|tinygrad|triton)\b", re.MULTILINE)
 _TRAINS = re.compile(rb"\.backward\s*\(|value_and_grad|optimi[sz]er\w*\.step")
+_GUARD = re.compile(rb"^if\s+__name__\b", re.MULTILINE)
 _SIGNS = (
     (_TRAINS, 4),
     (re.compile(rb"val_bpb|bits_per_byte"), 4),
@@ -74,9 +76,10 @@ def primary_folder(
 ) -> str | None:
     """Pick the folder that most looks like the submitted record: new, with manifest, script and logs.
 
-    Of several complete ones the newest by the date that a record folder starts with: authors keep
-    adding records to the branch of an earlier pull request. Among those of one day the one that came
-    last: ``added`` tells the place of the commit that brought a folder in, higher ones being later.
+    One that trains comes before one that only analyses. Of several complete ones the newest by the date
+    that a record folder starts with: authors keep adding records to the branch of an earlier pull
+    request. Among those of one day the one that came last: ``added`` tells the place of the commit that
+    brought a folder in, higher ones being later.
     ``old`` holds the ids of contents that main already had: moved and copied records are not new.
     """
     last = added or {}
@@ -92,7 +95,7 @@ def primary_folder(
 
 def _folder_score(
     entries: list[FileEntry], folder: str, old: Collection[str], added: int
-) -> tuple[bool, str, int, int, int, int]:
+) -> tuple[bool, bool, str, int, int, int, int]:
     new = [e for e in entries if e.change is not Change.MODIFIED and e.oid not in old]
     names = [e.path.removeprefix(folder + "/") for e in new]
     score = 4 * any(n.endswith(".py") for n in names)
@@ -102,7 +105,8 @@ def _folder_score(
     dated = _DATE.match(folder.rpartition("/")[2])
     complete = score >= _COMPLETE
     day = dated[0] if dated and complete else ""
-    return complete, day, added, score, len(new), sum(e.size for e in new)
+    trains = any(n.startswith("train") and n.endswith(".py") for n in names)
+    return complete, trains, day, added, score, len(new), sum(e.size for e in new)
 
 
 def entry_script(
@@ -110,16 +114,45 @@ def entry_script(
 ) -> str | None:
     """Pick the script that trains and evaluates, by what it contains; None when nothing looks like one.
 
-    The record folder comes first; failing that, a changed script elsewhere that plainly trains.
+    The record folder comes first; failing that, a changed script elsewhere that plainly trains. A file
+    that only defines things comes after those that act when they are started.
     """
     scripts = [e for e in entries if e.path.endswith(".py") and _readable(e)]
     inside = [e for e in scripts if folder is not None and e.path.startswith(folder + "/")]
     elsewhere = [e for e in scripts if e.change is not Change.PRESENT and e not in inside]
     for candidates, strict in ((inside, False), (elsewhere, True)):
         ranked = [(rank, e.path) for e in candidates if (rank := _rank(e, folder, read, strict=strict))]
-        if ranked:
-            return min(ranked, key=lambda item: (tuple(-r for r in item[0]), item[1]))[1]
+        paths = [path for _, path in sorted(ranked, key=lambda item: (tuple(-r for r in item[0]), item[1]))]
+        if len(paths) > 1:
+            return next((path for path in paths if _acts(read(path))), paths[0])
+        if paths:
+            return paths[0]
     return None
+
+
+def _acts(source: bytes) -> bool:
+    """Whether a file does something when it is started; one that cannot be parsed is taken to."""
+    if _GUARD.search(source) or _PACKED.search(source):
+        return True
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    own = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    return any(_works(node, own) for node in body)
+
+
+def _works(statement: ast.stmt, own: set[str]) -> bool:
+    """Whether a statement of a module is work: a loop, a block, or a call of the module's own functions.
+
+    Settings assigned from a helper, and calls of libraries that prepare them, are not.
+    """
+    if isinstance(statement, (ast.For, ast.While, ast.With, ast.Raise)):
+        return True
+    if not isinstance(statement, (ast.Expr, ast.If)):
+        return False
+    calls = (node for node in ast.walk(statement) if isinstance(node, ast.Call))
+    return any(isinstance(call.func, ast.Name) and call.func.id in own for call in calls)
 
 
 def _readable(entry: FileEntry) -> bool:

@@ -18,6 +18,9 @@ R = "records/track_10min_16mb/2026-04-01_Mine"
 OLD = "records/track_10min_16mb/2026-03-01_Old"
 
 
+DEFINES = TRAINS.partition("if __name__")[0] + "\nSTATE = main()\n"
+
+
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
     return Repo(tmp_path / "clone")
@@ -173,6 +176,14 @@ def test_a_copy_of_an_old_record_is_not_the_submitted_one(repo, start):
     assert load_pull(repo.path, 7).folder == R
 
 
+def test_a_record_that_trains_comes_before_a_longer_one_that_analyses(repo, start):
+    analysis = "records/track_10min_16mb/2026-05-01_Analysis"
+    files = {f"{analysis}/{n}": TRAINS for n in ("prove.py", "out.log", "README.md")}
+    first = repo.commit({f"{R}/train_gpt.py": TRAINS}, start)
+    repo.pull(7, files, first)
+    assert load_pull(repo.path, 7).folder == R
+
+
 def test_of_two_records_of_one_day_the_one_that_came_last_is_primary(repo, start):
     later = f"{R}_Again"
     first = {
@@ -210,6 +221,12 @@ def test_record_folders_in_odd_places(repo, start, paths, folder):
         ({"README.md": "no script"}, None),
         ({"pack.py": "import lzma\nprint('exec(')"}, None),
         ({"train_gpt_mlx.py": "import mlx.core as mx\n" + TRAINS, "train_gpt.py": TRAINS}, "train_gpt.py"),
+        ({"train_lib.py": DEFINES, "run.py": "for step in range(3):\n    step\n" + TRAINS}, "run.py"),
+        ({"train_lib.py": DEFINES, "run.py": DEFINES + "main()\n"}, "run.py"),
+        ({"train_lib.py": DEFINES, "run.py": DEFINES + "if __name__ == '__main__':\n    main()\n"}, "run.py"),
+        ({"train_lib.py": DEFINES, "run.py": DEFINES + "raise SystemExit(main())\n"}, "run.py"),
+        ({"train_lib.py": DEFINES, "run.py": DEFINES + "torch.manual_seed(0)\n"}, "train_lib.py"),
+        ({"train_lib.py": DEFINES, "run.py": "print 'old'\n" + TRAINS}, "run.py"),
     ],
 )
 def test_the_entry_script_is_found_by_what_it_does(repo, start, files, script):

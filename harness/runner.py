@@ -204,10 +204,10 @@ class _Session:
 
         if lowered := _mentioned(set(self._lowered) - set(last.own), blocker):
             return replace(last, own=tuple(sorted({*last.own, *lowered})))
-        if last.profile != "as_claimed" or last.without:
+        if last.profile != "as_claimed":
             return None
-        named = _mentioned(self.claimed, blocker)
-        return replace(last, without=named) if named else None
+        named = _mentioned(set(self.claimed) - set(last.without), blocker)
+        return replace(last, without=tuple(sorted({*last.without, *named}))) if named else None
 
     def _differs(self, rung: Attempt) -> bool:
         """Without claimed settings the two profiles are one."""

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from harness.logs.records import Place, Setting
 
 _WHOLE = re.compile(r"\s*([A-Za-z_]\w{0,60})\s*[:=]\s+(\S.{0,400}?)\s*$")
-_PAIR = re.compile(r"(?<![\w.:/])([A-Za-z_]\w{0,60})[:=]([^\s,;|:=][^\s,;|]{0,200})")
+_LIST = r"(?!\d{1,3}(?:,\d{3}){1,3}(?![,\d]))-?[\d.]+(?:,-?[\d.]+)+(?![\w,.:=])"
+"""Numbers joined by commas, unless these divide the thousands of one."""
+_PAIR = re.compile(rf"(?<![\w.:/])([A-Za-z_]\w{{0,60}})[:=]({_LIST}|[^\s,;|:=][^\s,;|]{{0,200}})")
 _MEASURED = ("loss:", "loss=", "bpb:", "bpb=", "train_time", "step_avg", "elapsed", "tok/s")
 _SEED = re.compile(r"\bseed(?:\s*[=:]\s*|\s+)(\d{1,10})\b", re.IGNORECASE)
 _WORLD = re.compile(r"\bworld size\s*[:=]\s*(\d+)", re.IGNORECASE)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.logs import Measure, commands, metadata, read, readme
+from harness.logs.records import Place
+from harness.logs.settings import settings_of
 from harness.submission import Change, FileEntry, Origin, Submission
 
 
@@ -179,6 +181,20 @@ def book(files):
     return read(
         Submission(Origin.COMMIT, "x", entries, folder, (folder,), None, reader=lambda p: files[p].encode())
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "settings"),
+    [
+        ("widths:704,704,704,704,704 heads:4", {"widths": "704,704,704,704,704", "heads": "4"}),
+        ("mults=2.0,1.5,2.0", {"mults": "2.0,1.5,2.0"}),
+        ("a=1,b=2,c:3", {"a": "1", "b": "2", "c": "3"}),
+        ("params:1,234,567 x:1, 2", {"params": "1", "x": "1"}),
+    ],
+)
+def test_numbers_joined_by_commas_are_one_setting(line, settings):
+    found = settings_of(line, Place("a.log", 1, line))
+    assert {s.name: s.value for s in found} == settings
 
 
 def log(seed, bpb, **settings):

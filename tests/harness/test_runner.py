@@ -207,6 +207,13 @@ def test_a_claimed_setting_that_the_failure_names_is_left_out_next(tmp_path):
     assert rung.without == ("TRAIN_SEQ_SCHEDULE",)
 
 
+def test_claimed_settings_that_later_failures_name_are_left_out_as_well(tmp_path):
+    claimed = {"TRAIN_SEQ_SCHEDULE": "1024,8192", "LAYER_WIDTHS": "8"}
+    first = runner.Attempt("as_claimed", without=("TRAIN_SEQ_SCHEDULE",))
+    rung = next_rung(tmp_path, "ValueError: LAYER_WIDTHS must have 3 entries", claimed, first)
+    assert rung.without == ("LAYER_WIDTHS", "TRAIN_SEQ_SCHEDULE")
+
+
 def test_a_lowered_setting_that_the_failure_names_keeps_its_size_next(tmp_path):
     blocker = "ValueError: VAL_BATCH_SIZE must hold a window; got VAL_BATCH_SIZE=2048, WORLD_SIZE=1, train_seq_len=128"
     claimed = {"SEED_LIST": "1"}

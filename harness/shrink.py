@@ -352,20 +352,24 @@ def fitted(rule: Rule, current: float | None) -> int | None:
 
 _HEADS = ("NUM_HEADS", "N_HEADS", "N_HEAD", "HEADS", "NUM_ATTENTION_HEADS")
 _ROTARY = ("ROPE_DIMS", "ROPE_DIM", "PARTIAL_ROPE_DIMS", "ROTARY_DIM", "ROTARY_DIMS")
-_WIDTHS = ("MODEL_DIM", "D_MODEL", "N_EMBD", "DIM", "EMB_DIM", "EMBEDDING_DIM", "HIDDEN_SIZE", "EMBED_DIM")
+_WIDTH = re.compile(
+    r"(LOCAL_|GLOBAL_|)(?:MODEL_DIM|D_MODEL|N_EMBD|DIM|EMB_DIM|EMBEDDING_DIM|HIDDEN_SIZE|EMBED_DIM)"
+)
+"""Widths of the residual stream; scripts of two streams name each and its heads for one of them."""
 
 
 def _fit_width(result: Shrunk, knobs: Iterable[Knob]) -> None:
     """The width must hold the heads, and a head the dimensions that rotate, at least 16."""
-    heads = _value_of(result, knobs, _HEADS)
-    if not heads:
-        return
     rotary = int(_value_of(result, knobs, _ROTARY) or 0)
-    unit = max(16, rotary + rotary % 2) * int(heads)
-    width = unit * -(-128 // unit)
     for knob in knobs:
+        named = _WIDTH.fullmatch(knob.topic)
+        if named is None or knob.name not in result.changed:
+            continue
+        heads = _value_of(result, knobs, tuple(named[1] + topic for topic in _HEADS))
         own = _number(knob.default)
-        if knob.topic in _WIDTHS and knob.name in result.changed and (own is None or width <= own):
+        unit = max(16, rotary + rotary % 2) * int(heads or 0)
+        width = unit * -(-128 // unit) if unit else 0
+        if width and (own is None or width <= own):
             result.apply(knob, width)
 
 

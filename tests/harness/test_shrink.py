@@ -73,6 +73,16 @@ def test_the_width_fits_the_heads(knobs):
     assert shrink(knobs.values(), {}).constants["Hyperparameters.model_dim"] == 192
 
 
+def test_the_widths_of_two_streams_each_fit_their_own_heads():
+    sizes = {"LOCAL_DIM": 512, "LOCAL_HEADS": 3, "GLOBAL_DIM": 768, "GLOBAL_HEADS": 16, "MLA_LATENT_DIM": 384}
+    text = "\n".join(f"os.environ.get('{name}', {size})" for name, size in sizes.items())
+    assert shrink(discover(layers(text)), {}).values == {
+        "LOCAL_DIM": 144,
+        "GLOBAL_DIM": 256,
+        "MLA_LATENT_DIM": 64,
+    }
+
+
 @pytest.mark.parametrize(
     ("line", "divides"),
     [

@@ -14,6 +14,8 @@ from harness.unpack import Layer
 from harness.world import Stream, WorldSpec
 
 _DATASET = re.compile(r"fineweb10B_[A-Za-z0-9_]+|(?<=datasets/)[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]+")
+_FLAT = re.compile(r"(fineweb_[A-Za-z]+(\d{3,5}))_(?=train|val|\{)")
+"""Shards named for the tokenizer, beside one another in the folder of data."""
 _TOKENIZER = re.compile(r"[\w.\-]+\.model\b|fineweb_\w+\.json\b")
 _ROOT = re.compile(r"[\"'](/[\w./\-]*?data|/[\w./\-]+?(?=/(?:datasets|tokenizers)\b))(?:/|[\"'])")
 _RELATIVE = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*/data)(?:/|[\"'])")
@@ -35,6 +37,7 @@ class Needs:
     tokenizers: dict[str, int] = field(default_factory=dict)  # file name to vocabulary
     roots: tuple[str, ...] = ()  # absolute folders in which the script looks for data
     folders: tuple[str, ...] = ()  # the same, relative to the script
+    flat: tuple[str, ...] = ()  # what shards outside a data set's folder are named, up to their split
     env: dict[str, str] = field(default_factory=dict)
     choices: int = 1  # vocabularies that the script names
     beside: Submission | None = None  # unchanged scripts of the repository
@@ -70,9 +73,18 @@ def find(
     roots = tuple(sorted({r for r in _ROOT.findall(text) if _free(r)}))[:6]
     folders = tuple(sorted({*_BELOW.findall(sources), *_RELATIVE.findall(sources)} - {"data"}))[:8]
     named = {t: _size_in(t, vocabulary) for t in tokenizers}
-    paths = _paths(knobs, env, vocabulary)
-    beside = submission.around(sources)
-    return Needs(vocabulary, worlds, models, named, roots, folders, paths, len(vocabularies), beside)
+    return Needs(
+        vocabulary=vocabulary,
+        worlds=worlds,
+        models=models,
+        tokenizers=named,
+        roots=roots,
+        folders=folders,
+        flat=tuple(sorted({name for name, size in _FLAT.findall(sources) if int(size) == vocabulary})),
+        env=_paths(knobs, env, vocabulary),
+        choices=len(vocabularies),
+        beside=submission.around(sources),
+    )
 
 
 def _free(root: str) -> bool:
@@ -84,7 +96,8 @@ def _vocabularies(knobs: Iterable[Knob], env: Mapping[str, str], text: str) -> t
     """The sizes that settings tell, then those that data sets and tokenizers are named for."""
     told = [str(env.get(k.name, k.default)) for k in knobs if k.topic in ("VOCAB_SIZE", "VOCAB", "N_VOCAB")]
     named = [a or b for a, b in re.findall(r"fineweb10B_sp(\d+)|fineweb_(\d+)_bpe", text)]
-    sizes = [int(s) for s in (*told, *named) if s.isdigit()]
+    flat = [size for _, size in _FLAT.findall(text)]
+    sizes = [int(s) for s in (*told, *named, *flat) if s.isdigit()]
     return tuple(dict.fromkeys(s for s in sizes if s in _SIZES)) or (1024,)
 
 

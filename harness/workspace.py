@@ -111,6 +111,9 @@ def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:
         worlds.append(world)
         _link(data / "datasets" / spec.dataset, world / "datasets" / spec.dataset)
         _link_flat(data, spec.dataset, world / "datasets" / spec.dataset)
+        for name in needs.flat if spec.vocabulary == needs.vocabulary else ():
+            for shard in sorted((world / "datasets" / spec.dataset).glob("fineweb_*_??????.bin")):
+                _link(data / shard.name.replace("fineweb", name, 1), shard)
         for file in (world / "tokenizers").iterdir():
             _link(data / "tokenizers" / file.name, file)
     worlds += _more_tokenizers(data / "tokenizers", needs)

@@ -37,6 +37,25 @@ def test_a_data_folder_of_another_name_below_the_script(tmp_path, root, monkeypa
     assert (place.data / "fineweb_val_sp512.bin").resolve() == shards.resolve()
 
 
+def test_shards_beside_one_another_named_for_their_tokenizer(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOLF_AUDIT_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "2026-01-01_Tiny"
+    folder.mkdir()
+    text = (
+        'import glob\nfor split in ("train", "val"):\n    glob.glob(f"data/fineweb_bpe512_{split}_*.bin")\n'
+    )
+    (folder / "train_gpt.py").write_text(text)
+    entry = load_folder(folder)
+    sources = layers(entry)
+    wanted = needs.find(entry, sources, shrink.discover(sources), {}, Stream(tokens=300, seed=3))
+    (tmp_path / "run").mkdir()
+    place = workspace.prepare(tmp_path / "run", entry, wanted)
+    assert wanted.vocabulary == 512
+    for split in ("train", "val"):
+        shards = sorted((place.cwd / "data").glob(f"fineweb_bpe512_{split}_*.bin"))
+        assert ["fineweb10B_sp512" in str(shard.resolve()) for shard in shards[:1]] == [True]
+
+
 def test_a_folder_is_never_linked_outside_the_run(tmp_path):
     _, wanted = found(tmp_path, "../../../../../../etc/data", 'x = "a/../../../../data/"')
     (tmp_path / "cwd").mkdir()

@@ -6,7 +6,10 @@ the heads, packed sequences (total, heads, width) with cumulative lengths.
 
 from __future__ import annotations
 
+import dis
 import sys
+from functools import lru_cache
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -94,11 +97,29 @@ def flash_attn_func(
     softcap: float = 0.0,
     **options: Any,
 ) -> Any:
-    """``flash_attn_func`` of flash-attn 2 and 3; ``return_attn_probs`` gives (out, lse, None)."""
+    """``flash_attn_func`` of flash-attn 2 and 3; ``return_attn_probs`` gives (out, lse, None).
+
+    Early versions of flash-attn 3 always returned (out, lse). Which version a script was written for
+    shows in what it does with the result.
+    """
     out = attend(q, k, v, causal, softmax_scale, window_size, softcap)
-    if options.get("return_attn_probs") or options.get("return_softmax_lse"):
-        return out, _log_sum_exp(q, k, causal, softmax_scale, window_size), None
-    return out
+    asked = options.get("return_attn_probs") or options.get("return_softmax_lse")
+    taken = _unpacked(sys._getframe(1)) or (3 if asked else 1)
+    if taken == 1:
+        return out
+    return (out, _log_sum_exp(q, k, causal, softmax_scale, window_size), None)[:taken]
+
+
+def _unpacked(caller: FrameType) -> int:
+    """Into how many names a caller takes what the call that it waits for returns; 0 when into one."""
+    return _unpacked_at(caller.f_code, caller.f_lasti)
+
+
+@lru_cache(maxsize=1024)
+def _unpacked_at(code: CodeType, call: int) -> int:
+    after = (i for i in dis.get_instructions(code) if i.offset > call)
+    following = next(after, None)
+    return int(following.arg or 0) if following and following.opname == "UNPACK_SEQUENCE" else 0
 
 
 def flash_attn_varlen_func(

@@ -87,11 +87,18 @@ def clock() -> None:
     seen["steps_in_budget"] = steps
     start = time.perf_counter()
     by_hand = 0
-    while time.perf_counter() - start < 300 and by_hand < 1000:
+    while by_hand < 1000:
+        if time.perf_counter() - start > 300:
+            break
         (weight * weight).sum().backward()
         weight.data -= 0.1 * weight.grad
         by_hand += 1
     seen["updates_by_hand"] = by_hand
+    start = time.monotonic()
+    tried = 0
+    while time.monotonic() - start < 60 and tried < 1000:
+        tried += 1
+    seen["tried_while_there_is_time"] = tried
     a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     a.record()
     time.sleep(5.0)
@@ -127,6 +134,11 @@ def attention() -> None:
     seen["flash_is_sdpa"] = torch.allclose(
         ours.transpose(1, 2), F.scaled_dot_product_attention(*wide, is_causal=True), atol=1e-5
     )
+    early, norm = flash_attn_func(q, k, v, causal=True)
+    told, same, nothing = flash_attn_func(q, k, v, causal=True, return_attn_probs=True)
+    seen["flash_pair"] = torch.equal(early, ours) and torch.equal(told, ours) and torch.equal(norm, same)
+    kept = flash_attn_func(q, k, v, causal=True, return_attn_probs=True)
+    seen["flash_triple"] = (len(kept), nothing) == (3, None)
     packed = [x.flatten(0, 1) for x in (q, k, v)]
     bounds = torch.tensor([0, 6, 12], dtype=torch.int32)
     varlen = flash_attn_varlen_func(*packed, bounds, bounds, 6, 6, causal=True)

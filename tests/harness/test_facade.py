@@ -31,6 +31,11 @@ def test_every_request_for_a_gpu_is_answered_with_a_cpu_tensor(seen):
     assert seen["is_cuda"] is True
 
 
+def test_attention_returns_as_much_as_its_caller_takes(seen):
+    assert seen["flash_pair"] is True
+    assert seen["flash_triple"] is True
+
+
 def test_bfloat16_is_float32_everywhere(seen):
     assert seen["alias"] is True
     assert seen["autocast_dtype"] == "torch.float32"
@@ -47,6 +52,10 @@ def test_collectives_of_one_rank_copy(seen):
 
 def test_a_budget_of_wall_clock_ends_after_the_steps_we_chose(seen):
     assert seen["steps_in_budget"] == 4
+
+
+def test_a_search_that_goes_on_while_there_is_time_ends(seen):
+    assert 10 < seen["tried_while_there_is_time"] < 100
 
 
 def test_a_budget_of_wall_clock_ends_without_an_optimizer_too(seen):

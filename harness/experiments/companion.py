@@ -45,11 +45,15 @@ class Place(Protocol):
 class Instruments:
     """One attempt at a time. ``seconds`` is what run and experiments together may take.
 
-    ``traces`` is the folder that keeps the trace file of every attempt.
+    ``traces`` is the folder that keeps the trace file of every attempt. Without ``experiments`` the trace is
+    all there is: no twin, no snapshot, tables of their own size.
     """
 
-    def __init__(self, traces: Path, seconds: float = 150.0, twin: bool = True) -> None:
-        self._traces, self._seconds, self._twin = traces, seconds, twin
+    def __init__(
+        self, traces: Path, seconds: float = 150.0, twin: bool = True, experiments: bool = True
+    ) -> None:
+        self._traces, self._seconds = traces, seconds
+        self._twin, self._experimenting = twin and experiments, experiments
         self._attempts = 0
         self._link: trace.Link | None = None
         self._grounds: dict[str, Ground] = {}
@@ -86,13 +90,18 @@ class Instruments:
         every = tuple(path for paths in files.values() for path in paths)
         return {
             "event_fd": events,
-            "command_fd": commands,
+            "command_fd": commands if self._experimenting else None,
             "run_dir": str(place.repo),
             "validation_files": list(every),
-            "table_scale": max(len(g.tokens) for g in self._grounds.values()) / FULL_TOKENS,
+            "table_scale": self._table_scale(),
             "twin": self._twin_plan(place, files) if self._twin else None,
             "since": since,
         }
+
+    def _table_scale(self) -> float:
+        if not self._experimenting:
+            return 1.0
+        return max(len(g.tokens) for g in self._grounds.values()) / FULL_TOKENS
 
     def _twin_plan(self, place: Place, files: dict[str, tuple[str, ...]]) -> dict[str, Any]:
         folder = _twin_folder(place)
@@ -130,6 +139,8 @@ class Instruments:
             if error:
                 self.problem = f"the script died: {error}"
                 self._twin_ended = self._twin and self._await_twin(link, began, deadline)
+                return
+            if not self._experimenting:
                 return
             limit = min(deadline - 3, max(began + self._seconds, time.monotonic() + 10))
             ground = self._active(link.trace())

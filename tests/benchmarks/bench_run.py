@@ -8,14 +8,16 @@ the experiments::
 
 A head without a training script does not count. ``--jobs`` runs that many heads side by side.
 ``--no-probes`` runs the draw without instruments and experiments, which asks only whether it completes.
-``--overhead`` runs that many of the heads that completed again without probes. ``--precedents`` names
-public verdicts (one JSON object a line: ``pr``, ``gold``); those that an organizer called valid are run
-as well, and every violated experiment on one of them is listed. Rows are kept in DIR and not run again.
+``--overhead`` runs that many of the heads that completed twice again: without probes, and with a trace but
+without experiments. ``--precedents`` names public verdicts (one JSON object a line: ``pr``, ``gold``); those
+that an organizer called valid are run as well, and every violated experiment on one of them is listed. Rows
+are kept in DIR and not run again.
 Ends with::
 
     run_completed: K/N           heads of the draw that reached their final score, of those with a script
     run_median_seconds: X        wall seconds of run and experiments, over the same heads
-    probe_overhead: X            processor time with probes (their twin and forks too) over that without
+    instrument_overhead: X       processor time with a trace alone over that without
+    probe_overhead: X            the same with everything: a twin on noise, and a fork for every experiment
     false_counterexamples: N     violated experiments on organizer-valid precedents
 """
 
@@ -26,20 +28,39 @@ import json
 import random
 import resource
 import statistics
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from harness import runner
+from harness.experiments import Instruments
 from harness.gitsource import load_pull, pull_numbers
 from harness.logs import read
 from harness.record import Holds
 from harness.unpack import layers
 
 Rows = list[dict[str, Any]]
+
+
+class How(StrEnum):
+    """What accompanies a run, and the name of the file that its rows are kept in."""
+
+    DRAWN = "drawn"  # everything
+    VALID = "valid"  # everything, on precedents
+    TRACED = "traced"  # the instruments and their trace, no experiments
+    BARE = "bare"  # nothing
+
+    def options(self, seconds: float, traces: Path) -> runner.RunOptions:
+        """How to run one head for at most ``seconds``; ``traces`` is a folder for its trace."""
+        if self is How.TRACED:
+            companion = Instruments(traces, seconds, experiments=False)
+            return runner.RunOptions(seconds=seconds, companion=companion)
+        return runner.RunOptions(seconds=seconds, probes=self is not How.BARE)
 
 
 def draw(numbers: list[int], count: int, seed: int) -> list[int]:
@@ -52,13 +73,15 @@ def draw(numbers: list[int], count: int, seed: int) -> list[int]:
     return chosen
 
 
-def measure(repo: Path, pr: int, options: runner.RunOptions) -> dict[str, Any]:
-    """Run one head; a head without a script has outcome ``skipped``."""
-    before = _processor_seconds()
+def measure(repo: Path, pr: int, how: How, limit: float) -> dict[str, Any]:
+    """Run one head for at most ``limit`` seconds; a head without a script has outcome ``skipped``."""
     try:
         submission = load_pull(repo, pr)
         sources = layers(submission)
-        record = runner.run(submission, sources, read(submission, sources), options)
+        logs, before = read(submission, sources), _processor_seconds()
+        with tempfile.TemporaryDirectory(prefix="golf-trace-") as traces:
+            options = how.options(limit, Path(traces))
+            record = runner.run(submission, sources, logs, options)
     except Exception as error:
         return {"pr": pr, "outcome": "error", "blocker": repr(error)[:300], "seconds": 0.0}
     return {
@@ -77,16 +100,19 @@ def measure(repo: Path, pr: int, options: runner.RunOptions) -> dict[str, Any]:
 
 
 def _processor_seconds() -> float:
-    """Processor time of all finished children: unlike the wall clock, other work does not stretch it."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    """Processor time of this process, which receives the trace, and of all finished children.
+
+    Unlike the wall clock, it is not stretched by other work on the machine.
+    """
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
-def summary(drawn: Rows, bare: Rows, valid: Rows) -> str:
+def summary(drawn: Rows, traced: Rows, bare: Rows, valid: Rows) -> str:
     """The closing lines: blockers by frequency, counterexamples, then the figures.
 
-    ``bare`` are reruns without probes of heads of the draw; ``valid`` the runs of organizer-valid
-    precedents.
+    ``traced`` and ``bare`` are reruns of heads of the draw without experiments and without anything;
+    ``valid`` the runs of organizer-valid precedents.
     """
     counted = [r for r in drawn if r["outcome"] != "skipped"]
     done = [r for r in counted if r["outcome"] == "completed"]
@@ -106,6 +132,7 @@ def summary(drawn: Rows, bare: Rows, valid: Rows) -> str:
             f"valid_precedents_run: {f'{len(decided)}/{len(valid)}' if valid else 'n/a'}",
             f"run_completed: {len(done)}/{len(counted)}",
             f"run_median_seconds: {statistics.median(seconds):.1f}",
+            f"instrument_overhead: {overhead(traced, bare)}",
             f"probe_overhead: {overhead(drawn, bare)}",
             f"false_counterexamples: {len(false) if decided else 'n/a'}",
         ]
@@ -130,27 +157,26 @@ class Bench:
         self.repo, self.out, self.seconds, self.jobs = repo, out, seconds, jobs
         out.mkdir(parents=True, exist_ok=True)
 
-    def rows(self, name: str, prs: list[int], *, probes: bool = True) -> Rows:
-        """The rows of ``prs`` in ``name``.jsonl, running those that are not there yet."""
-        target = self.out / f"{name}.jsonl"
+    def rows(self, how: How, prs: list[int]) -> Rows:
+        """The rows of ``prs`` in the file of ``how``, running those that are not there yet."""
+        target = self.out / f"{how}.jsonl"
         rows = [json.loads(line) for line in target.read_text().splitlines()] if target.exists() else []
         known = {row["pr"] for row in rows}
-        options = runner.RunOptions(seconds=self.seconds, probes=probes)
-        for row in self._measured([pr for pr in prs if pr not in known], options):
+        for row in self._measured([pr for pr in prs if pr not in known], how):
             rows.append(row)
             with target.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             told = row["blocker"] or row["reported"]
-            print(name, row["pr"], row["outcome"], row.get("profile"), row["seconds"], told, flush=True)
+            print(how, row["pr"], row["outcome"], row.get("profile"), row["seconds"], told, flush=True)
         return [row for row in rows if row["pr"] in set(prs)]
 
-    def _measured(self, prs: list[int], options: runner.RunOptions) -> Iterator[dict[str, Any]]:
+    def _measured(self, prs: list[int], how: How) -> Iterator[dict[str, Any]]:
         """Rows as they come. Each worker counts the processor time of its own children only."""
         if self.jobs == 1:
-            yield from (measure(self.repo, pr, options) for pr in prs)
+            yield from (measure(self.repo, pr, how, self.seconds) for pr in prs)
             return
         with ProcessPoolExecutor(self.jobs) as pool:
-            running = [pool.submit(measure, self.repo, pr, options) for pr in prs]
+            running = [pool.submit(measure, self.repo, pr, how, self.seconds) for pr in prs]
             yield from (done.result() for done in as_completed(running))
 
 
@@ -169,7 +195,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=180.0, help="time limit of one head")
     parser.add_argument("--jobs", type=int, default=1, help="heads to run side by side")
     parser.add_argument("--no-probes", action="store_true", help="run the draw without experiments")
-    parser.add_argument("--overhead", type=int, default=3, help="heads to run again without probes")
+    parser.add_argument(
+        "--overhead", type=int, default=3, help="heads to run again without experiments, and bare"
+    )
     parser.add_argument("--precedents", type=Path, help="public verdicts, one JSON object a line")
     parser.add_argument("--valid", type=int, default=1000, help="at most so many valid precedents")
     parser.add_argument("--only", type=int, nargs="*")
@@ -177,11 +205,14 @@ def main() -> None:
     given = parser.parse_args()
     bench = Bench(given.repo, given.out, given.seconds, given.jobs)
     chosen = given.only or draw(list(pull_numbers(given.repo)), given.heads, given.seed)
-    drawn = bench.rows("drawn", chosen, probes=not given.no_probes)
-    done = [r["pr"] for r in drawn if r["outcome"] == "completed"]
-    bare = [] if given.no_probes else bench.rows("bare", done[: given.overhead], probes=False)
+    if given.no_probes:
+        print(summary(bench.rows(How.BARE, chosen), [], [], []))
+        return
+    drawn = bench.rows(How.DRAWN, chosen)
+    again = [r["pr"] for r in drawn if r["outcome"] == "completed"][: given.overhead]
+    traced, bare = bench.rows(How.TRACED, again), bench.rows(How.BARE, again)
     sound = organizer_valid(given.precedents)[: given.valid] if given.precedents else []
-    print(summary(drawn, bare, bench.rows("valid", sound)))
+    print(summary(drawn, traced, bare, bench.rows(How.VALID, sound)))
 
 
 if __name__ == "__main__":

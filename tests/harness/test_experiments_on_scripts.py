@@ -223,6 +223,16 @@ def test_the_trace_tells_the_run(tmp_path):
 
 
 @pytest.mark.slow
+def test_instruments_alone_trace_the_run_and_leave_it_at_that(tmp_path):
+    done = run(tmp_path, BASE, experiments=False)
+    assert done.experiments == {}
+    assert {stamped.stream for stamped in done.trace.events} == {0}  # no twin, no snapshot, no probe
+    assert done.trace.stream(0).cut is None
+    assert done.trace.of(Charged)
+    assert done.trace.of(Stepped)
+
+
+@pytest.mark.slow
 def test_a_script_that_dies_leaves_no_experiments(tmp_path):
     done = run(tmp_path, script(tmp_path, main=("model = Bigram()", "raise SystemError('x')")), twin=False)
     assert done.experiments == {}

@@ -62,9 +62,16 @@ def make_place(root: Path, script: Path, tokens: int = 2049) -> ToyPlace:
     return ToyPlace(root, repo, (world,), {"toy": (str(data / "fineweb_val_000000.bin"),)})
 
 
-def run(root: Path, script: Path, tokens: int = 2049, seconds: float = 90.0, twin: bool = True) -> ToyRun:
+def run(
+    root: Path,
+    script: Path,
+    tokens: int = 2049,
+    seconds: float = 90.0,
+    twin: bool = True,
+    experiments: bool = True,
+) -> ToyRun:
     """One process."""
-    return run_again(root, script, [{}], tokens, seconds, twin)
+    return run_again(root, script, [{}], tokens, seconds, twin, experiments)
 
 
 def run_again(
@@ -74,10 +81,11 @@ def run_again(
     tokens: int = 2049,
     seconds: float = 90.0,
     twin: bool = True,
+    experiments: bool = True,
 ) -> ToyRun:
     """Several processes in one place, each with its environment; the last one counts."""
     place = make_place(root, script, tokens)
-    instruments = Instruments(root / "traces", seconds, twin)
+    instruments = Instruments(root / "traces", seconds, twin, experiments)
     for environment in processes:
         _process(place, instruments, environment, seconds)
     found = {e.name: e for e in instruments.results()[0]}

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.events import Reported
 
-_NUMBER = r"(?:\s*\([^()\d]{1,40}\))?\s*(?:[:=]|is)?\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
+_NUMBER = r"(?:\s*\([^()\d]{1,40}\))?\s*(?:[:=≈~]|is)?\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
 _LOSS = re.compile(r"(?:val|eval|ttt|slot|final|sliding|roundtrip)[\w ]*[_ ]loss\b" + _NUMBER, re.IGNORECASE)
 _BPB = re.compile(r"(?:\b|_)(?:bpb|bits[_ ]per[_ ]byte)\b" + _NUMBER, re.IGNORECASE)
 _DIFFERENCE = re.compile(

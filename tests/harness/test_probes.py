@@ -256,6 +256,7 @@ assert all((np.asarray(w) == np.arange(100)[::-1]).all() for w in ways), ways
         ("ttt_chunk [8/8] bpb=3.890559 time=0.0s", None, 3.890559),
         ("Quantized BPB (no cache): 3.4511", None, 3.4511),
         ("step:6/6 val_loss:nan val_bpb:nan", float("nan"), float("nan")),
+        ("[VAL] val_loss=4.1 val_bpb≈5.9151", 4.1, 5.9151),
         ("ttt gain: 0.01 final val_loss:2.0 val_bpb: 1.0812", 2.0, 1.0812),
     ],
 )

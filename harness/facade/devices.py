@@ -43,8 +43,6 @@ class CpuMode(TorchFunctionMode):
             return args[0]
         if func is _T.is_pinned:
             return True
-        if func is _T.record_stream:
-            return None
         if "device" in kwargs and is_cuda(kwargs["device"]):
             kwargs["device"] = CPU
         kwargs.pop("pin_memory", None)
@@ -105,5 +103,6 @@ def install() -> None:
     replace(torch.nn.Module, to_empty=lambda self, *a, device=None, **k: to_empty(self, device="cpu", **k))
     replace(torch, load=_load(torch.load), Generator=_Generator, set_default_device=nothing)
     replace(torch.Tensor, is_cuda=property(lambda self: True))
+    replace(torch.Tensor, record_stream=nothing)  # torch looks at a stream's type before it asks the mode
     replace(threading.Thread, run=_in_mode(threading.Thread.run))
     CpuMode().__enter__()  # type: ignore[no-untyped-call]

@@ -45,6 +45,7 @@ def devices() -> None:
         torch.cuda.get_device_capability()[0],
     ]
     seen["is_cuda"] = torch.zeros(1, device="cuda").is_cuda
+    seen["recorded"] = torch.zeros(1, device="cuda").record_stream(torch.cuda.current_stream())
     with torch.autocast(device_type="cuda", dtype=torch.bfloat16):
         seen["autocast_dtype"] = str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
     seen["alias"] = torch.bfloat16 is torch.float32 and torch.ones(1).bfloat16().dtype is torch.float32

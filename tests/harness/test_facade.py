@@ -29,6 +29,7 @@ def test_every_request_for_a_gpu_is_answered_with_a_cpu_tensor(seen):
     assert seen["thread_device"] == ["cpu"]
     assert seen["cuda"] == [True, 1, 9]
     assert seen["is_cuda"] is True
+    assert seen["recorded"] is None
 
 
 def test_attention_returns_as_much_as_its_caller_takes(seen):

@@ -9,12 +9,13 @@ from difflib import SequenceMatcher
 from checkers.facts import Did, Event, Facts
 from checkers.facts.order import Order
 from checkers.facts.values import VAL
-from harness.logs import LogBook, Measure, Score
+from harness.logs import Claim, LogBook, Measure, Score
 
 _NEAR = 1e-4  # bpb; two printed forms of one number differ by rounding
 _CLAIMED = 2e-3  # bpb; claims are rounded
 _RERUN = 0.02  # bpb; a later run of a script that was edited a little moves by less than that
 _ALONE = re.compile(r"(?<=[=: ])(-?\d+(?:\.\d+)?)(?![\w.])")
+_MANY_DIGITS = 5  # decimals: dozens of lines spread over 0.05 bpb meet four digits too easily
 _FLOAT = re.compile(r"\d+\.\d+")
 _ALIKE = 0.85  # likeness of two lines of which one word differs
 _NUMBER = r"-?[\d.]+"
@@ -90,7 +91,10 @@ def _names_unit(report: Event) -> bool:
 
 
 def _claimed_lines(logs: LogBook) -> list[Score]:
-    """The final scores whose mean over the runs is nearest to the claimed number."""
+    """The final scores whose mean over the runs is nearest to the claimed number.
+
+    A claim of one run among others' logs, an experiment's, meets the digits of that run and no mean.
+    """
     labels: dict[str, list[Score]] = {}
     for log in logs.finished:
         last = {s.label: s for s in log.finals if s.bpb is not None}
@@ -99,11 +103,19 @@ def _claimed_lines(logs: LogBook) -> list[Score]:
     wanted = _claimed(logs)
     if not labels or not wanted:
         return []
-    distance = {label: min(abs(_mean(scores) - w) for w in wanted) for label, scores in labels.items()}
+    distance = {label: min(abs(_mean(scores) - w.value) for w in wanted) for label, scores in labels.items()}
     nearest = min(distance.values())
+    if nearest > _NEAR and (single := [s for scores in labels.values() for s in scores if _is(s, wanted)]):
+        return single
     matched = [label for label in labels if distance[label] <= nearest + _NEAR]
     lowest = min(_mean(labels[label]) for label in matched)
     return [s for label in matched if _mean(labels[label]) <= lowest + _NEAR for s in labels[label]]
+
+
+def _is(score: Score, claims: list[Claim]) -> bool:
+    """Whether one run printed a claimed number, to all of so many digits that chance is no explanation."""
+    exact = [c for c in claims if c.digits >= _MANY_DIGITS]
+    return score.bpb is not None and any(round(score.bpb, c.digits) == c.value for c in exact)
 
 
 def _found(logs: LogBook, wanted: list[Score]) -> str:
@@ -113,18 +125,18 @@ def _found(logs: LogBook, wanted: list[Score]) -> str:
     """
     scores = [s.bpb for s in wanted if s.bpb is not None]
     low, high = min(scores, default=0.0) - _CLAIMED, max(scores, default=0.0) + _CLAIMED
-    claims = _claimed(logs)
+    claims = [c.value for c in _claimed(logs)]
     if not scores or any(low <= claim <= high for claim in claims):
         return _STANDS
     return _BETTER if min(claims) > high + _RERUN else _NEAREST
 
 
-def _claimed(logs: LogBook) -> list[float]:
+def _claimed(logs: LogBook) -> list[Claim]:
     """The claimed number; where only a README states several, all of them."""
     claim = logs.claimed_bpb()
     if claim is None or claim.place.path == logs.metadata_path:
-        return [] if claim is None else [claim.value]
-    return [c.value for c in logs.claims if c.measure is Measure.BPB and c.seed is None]
+        return [] if claim is None else [claim]
+    return [c for c in logs.claims if c.measure is Measure.BPB and c.seed is None]
 
 
 def _mean(scores: list[Score]) -> float:

@@ -8,7 +8,7 @@ import pytest
 from checkers.facts.values import VAL
 from checkers.static import _headline
 from checkers.static._headline import _literal
-from harness.logs import LogBook, Score, Stage
+from harness.logs import Claim, LogBook, Measure, Score, Stage
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,12 @@ class Logged:
     bpb: float
 
 
+def stated(value):
+    """A claim written to as many decimals as the number has."""
+    digits = len(str(value).partition(".")[2])
+    return Claim(Measure.BPB, value, "val_bpb", None, digits=digits)
+
+
 @pytest.mark.parametrize(
     ("claimed", "said"),
     [
@@ -37,12 +43,12 @@ class Logged:
     ],
 )
 def test_a_line_with_another_number_is_not_said_to_have_the_claimed_one(monkeypatch, claimed, said):
-    monkeypatch.setattr(_headline, "_claimed", lambda logs: [claimed])
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(claimed)])
     assert said in _headline._found(None, [Logged(0.3711)])
 
 
 def test_a_claim_among_the_runs_of_a_folder_with_older_ones_is_found(monkeypatch):
-    monkeypatch.setattr(_headline, "_claimed", lambda logs: [0.658])
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(0.658)])
     runs = [Logged(bpb) for bpb in (0.668, 0.6665, 0.6682, 0.656, 0.6596, 0.6585)]
     assert "the claimed number stands" in _headline._found(None, runs)
 
@@ -109,10 +115,11 @@ class OneScore:
 
 
 class Log:
-    """One run that printed one final score."""
+    """One run that printed a final score, and perhaps others."""
 
-    def __init__(self, line, bpb):
-        self.finals = (Score("final", None, bpb, Stage.FINAL, Place(line)),)
+    def __init__(self, line, bpb, **others):
+        scores = {"final": bpb} | others
+        self.finals = tuple(Score(k, None, v, Stage.FINAL, Place(line)) for k, v in scores.items())
 
 
 @pytest.mark.parametrize(
@@ -122,6 +129,17 @@ def test_a_worse_claim_than_the_logs_show_may_be_of_a_weaker_configuration(monke
     report = Said(("final val_bpb:", None))
     report.bits = VAL
     logs = LogBook(logs=(Log("final val_bpb:1.0106", 1.0106),))
-    monkeypatch.setattr(_headline, "_claimed", lambda logs: [claimed])
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(claimed)])
     found = _headline.headline(Reports([report]), logs, OneScore())
     assert (found.reports, found.guessed) == ((report,), guessed)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "line"),
+    [(1.11961, "final"), (1.1196, "check"), (1.12, "check"), (1.12051, "final"), (1.12048, "final")],
+)
+def test_a_claim_of_one_run_stands_on_the_line_that_has_its_digits(monkeypatch, claimed, line):
+    """The logs of an experiment's other runs lie beside it, and the mean of another line is nearer by chance."""
+    logs = (Log("", 1.1196139, check=1.119), Log("", 1.1214012, check=1.1205), Log("", 1.12051, check=1.1197))
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(claimed)])
+    assert {s.label for s in _headline._claimed_lines(LogBook(logs=logs))} == {line}

@@ -162,8 +162,9 @@ class Statements(Managing):
         value = self.make_function(node)
         for decorator in reversed(node.decorator_list):
             wrapper = self.eval(decorator)
-            if any(isinstance(r, (Function, Class)) for r in wrapper.refs):
-                value = self.call(wrapper, [value], {}, decorator)
+            own = tuple(r for r in wrapper.refs if isinstance(r, (Function, Class)))
+            if own:  # a library's decorator, which these may stand in for, calls nothing yet
+                value = self.call(Value(wrapper.const, wrapper.bits, own), [value], {}, decorator)
         self.bind(node.name, value)
         return False
 

@@ -88,6 +88,24 @@ def test_a_function_nobody_calls_does_not_run(tmp_path):
     assert "never called" in facts.reaches(call(facts, "print")).why
 
 
+def test_a_decorator_with_a_stand_in_does_not_run_what_it_decorates(tmp_path):
+    """The program ran twice, and the second training came after the first load of the artifact."""
+    script = """
+try:
+    from torch.distributed.elastic.multiprocessing.errors import record
+except ImportError:
+    def record(function):
+        return function
+@record
+def main():
+    print("val_bpb:", 1.0)
+main()
+"""
+    facts = facts_of(tmp_path, script)
+    main = next(iter(facts.machine.callees[call(facts, "main")]))
+    assert facts.machine.entered[main] == 1
+
+
 def test_sources_follow_values_and_not_names(tmp_path):
     script = """
 import glob

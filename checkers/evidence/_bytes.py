@@ -14,6 +14,7 @@ CANONICAL_BYTES = 151_080_891  # UTF-8 bytes of the official validation text (fi
 FIRST_DAY_TOKENS = 63_779_840
 FIRST_DAY_BYTES = 155_770_000
 MOST_BYTES_PER_TOKEN = 7.0  # above what any tokenizer of up to 64k pieces reaches on English web text
+_SEQUENCES = (1, 1024, 2048, 4096)  # tokens; lengths that evaluation cuts a text into
 _LEAST_BPB = 0.02  # below it the printed digits no longer give the ratio
 _AGREE = 0.003  # relative: two printed pairs of one run describe the same denominator
 
@@ -60,6 +61,16 @@ def implied(log: TrainLog) -> Implied | None:
 def official_bytes(tokens: int) -> int:
     """UTF-8 bytes of the official validation text that has this many tokens."""
     return FIRST_DAY_BYTES if tokens == FIRST_DAY_TOKENS else CANONICAL_BYTES
+
+
+def cut_at_round_number(tokens: int) -> bool:
+    """Whether a text was cut at so many million tokens, and then to whole sequences.
+
+    The official text has no such number of tokens under any vocabulary but by a chance of 1 in 10^5: what
+    was retokenized and cut like this is another text, whose bytes nobody outside knows.
+    """
+    cut = round(tokens / 1e6) * 1_000_000
+    return cut > 0 and any(tokens == (cut - rest) // s * s for s in _SEQUENCES for rest in (0, 1))
 
 
 def per_token(score: Score) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.evidence._bytes import Implied, implied, official_bytes
+from checkers.evidence._bytes import Implied, cut_at_round_number, implied, official_bytes
 from checkers.evidence._runs import counted
 from checkers.evidence._say import found, plural
 from checkers.finding import CheckResult, Finding, Strength, cannot_tell, examined
@@ -33,13 +33,16 @@ def _finding(known: Implied) -> Finding | None:
     )
     if known.agrees:
         message += "; another score of this run stands on the right number, so this may be of a part of it"
+    other = cut_at_round_number(known.tokens)
+    if other:
+        message += "; it was cut at a round number of tokens, so it is another, and its own bytes are not known"
     data = {
         "implied_bytes": round(known.bytes),
         "canonical_bytes": official,
         "excess": round(excess, 4),
     }
     # one pair may be a mixture over bytes, whose bpb no token loss explains
-    alone = known.pairs < 2 or known.agrees
+    alone = known.pairs < 2 or known.agrees or other
     strength = Strength.SUSPECT if alone else Strength.CONVICTS
     return found(
         RULE,

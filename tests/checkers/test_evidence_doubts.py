@@ -92,6 +92,16 @@ def test_a_score_of_a_part_of_the_text_is_no_wrong_table():
     ]
 
 
+@pytest.mark.parametrize(
+    ("tokens", "strength"),
+    [(49_999_872, Strength.SUSPECT), (50_000_000, Strength.SUSPECT), (49_997_824, Strength.CONVICTS)],
+)
+def test_a_text_cut_at_so_many_million_tokens_is_another_and_no_wrong_table(tokens, strength):
+    lines = [f"val_tokens: {tokens}", *["quantized val_loss:2.91 val_bpb:1.0600"] * 2]
+    files = {"train.log": "\n".join(lines), **documents(1.06)}
+    assert strengths(wrong_byte_count, **files) == [strength]
+
+
 @pytest.mark.parametrize(("steps", "found"), [("0", []), ("20000", [Strength.SUSPECT])])
 def test_a_run_that_only_evaluates_is_no_other_configuration(steps, found):
     script = "import os\nimport sys\nimport math\nos.environ['WARMUP_STEPS']\n" + "=" * 100

@@ -35,7 +35,7 @@ def _finding(known: Implied) -> Finding | None:
         message += "; another score of this run stands on the right number, so this may be of a part of it"
     other = cut_at_round_number(known.tokens)
     if other:
-        message += "; it was cut at a round number of tokens, so it is another, and its own bytes are not known"
+        message += "; cut at a round number of tokens, it is another, and its bytes are not known"
     data = {
         "implied_bytes": round(known.bytes),
         "canonical_bytes": official,

@@ -139,7 +139,7 @@ def test_a_worse_claim_than_the_logs_show_may_be_of_a_weaker_configuration(monke
     [(1.11961, "final"), (1.1196, "check"), (1.12, "check"), (1.12051, "final"), (1.12048, "final")],
 )
 def test_a_claim_of_one_run_stands_on_the_line_that_has_its_digits(monkeypatch, claimed, line):
-    """The logs of an experiment's other runs lie beside it, and the mean of another line is nearer by chance."""
+    """The logs of an experiment's other runs lie beside it; the mean of another line is nearer by chance."""
     logs = (Log("", 1.1196139, check=1.119), Log("", 1.1214012, check=1.1205), Log("", 1.12051, check=1.1197))
     monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(claimed)])
     assert {s.label for s in _headline._claimed_lines(LogBook(logs=logs))} == {line}

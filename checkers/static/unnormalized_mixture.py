@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from checkers.finding import CheckResult, Finding, examined, plural
+from checkers.finding import CheckResult, Finding, Strength, examined, plural
 from checkers.static._charges import Charges, Lookup, call_name, charges_of, uncharged
+from checkers.static._members import blind_experts
 from checkers.static._ratios import Ratio, is_sum, ratios
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At
@@ -33,6 +34,7 @@ def check(subject: Subject) -> CheckResult:
         found += [_foreign(subject, r) for r in foreign]
         found += [_keyed(subject, read) for read in target_keyed(charges) if read.at.node not in divided]
         found += [_target_only(subject, read) for r in divisions for read in _entries_of_target(charges, r)]
+    found += [_blind(subject, member) for member in blind_experts(charges)]
     looked_at = f"{plural(len(charges.roots), 'charge')}, {plural(len(charges.lookups), 'table read')}"
     return examined(len(charges.roots), looked_at, numbered(found))
 
@@ -138,3 +140,21 @@ def _target_only(subject: Subject, read: Lookup) -> Finding:
         "computed, and the blend is not renormalized over the vocabulary."
     )
     return finding(subject.facts, RULE, read.at.node, message, caption="the target's entry", confidence=0.9)
+
+
+def _blind(subject: Subject, member: At) -> Finding:
+    """Doubted, not convicted: no ruling speaks of it, and a reviewer had called it clean (#849)."""
+    message = (
+        "An expert's loss is the same for every token, whichever is the target: with an entropy of H nats "
+        "each of V tokens gets the mass exp(-H), V exp(-H) together, which is 1 for the uniform "
+        "distribution only. The mixture exceeds one by this expert's weight times the excess."
+    )
+    return finding(
+        subject.facts,
+        RULE,
+        member.node,
+        message,
+        caption="mixed in here",
+        confidence=0.7,
+        strength=Strength.SUSPECT,
+    )

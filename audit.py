@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -21,6 +22,7 @@ from rich.console import Console
 import reports
 from checkers import claims, registry
 from checkers.audit import Audit
+from checkers.registry import Checked
 from checkers.subject import Subject
 from checkers.verdict import decide
 from harness import collector, folder, gitsource, logs, sweep, unpack
@@ -89,7 +91,7 @@ def audit(submission: Submission, options: Options) -> Audit:
         book = logs.read(submission, layers)
         subject = Subject(submission, layers, book, _day(submission, options.as_of))
         checked = registry.run(subject, frozenset({Need.STATIC, Need.EVIDENCE}))
-    record = _run(subject, options) if options.run else None
+    record = _run(subject, checked, options) if options.run else None
     if record is not None:
         checked += registry.run(replace(subject, run=record), frozenset({Need.RUNTIME}))
     return Audit(
@@ -121,13 +123,26 @@ def _day(submission: Submission, as_of: date | None) -> date:
     return date.fromisoformat(submission.submitted_on)
 
 
-def _run(subject: Subject, options: Options) -> RunRecord:
+def _run(subject: Subject, checked: Sequence[Checked], options: Options) -> RunRecord:
+    """Run the submission; where reading suspects its training of validation tokens, far enough to meet them.
+
+    A script that does not complete so is run in the usual way.
+    """
     from harness import runner  # only a run needs torch, and torch takes seconds to import
 
     if subject.submission.entry_script is None:
         return RunRecord(Outcome.SKIPPED, blocker="there is no training script to run")
-    settings: RunOptions = runner.RunOptions(no_sandbox=not options.sandbox)
-    return runner.run(subject.submission, subject.layers, subject.logs, settings)
+    usual: RunOptions = runner.RunOptions(no_sandbox=not options.sandbox)
+    steered = [runner.reaching(usual)] if _suspects(checked, "validation-in-training") else []
+    for settings in (*steered, usual):
+        record = runner.run(subject.submission, subject.layers, subject.logs, settings)
+        if record.outcome is Outcome.COMPLETED:
+            break
+    return record
+
+
+def _suspects(checked: Sequence[Checked], slug: str) -> bool:
+    return any(c.checker.slug == slug and c.result is not None and c.result.findings for c in checked)
 
 
 def corrections(done: Audit, options: Options) -> dict[str, Fix]:

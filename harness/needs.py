@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sentencepiece import SentencePieceProcessor
 
 from harness.shrink import Knob, Via
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
-from harness.world import Stream, WorldSpec
+from harness.world import TRAINING, Stream, WorldSpec
 
 _DATASET = re.compile(r"fineweb10B_[A-Za-z0-9_]+|(?<=datasets/)[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]+")
 _FLAT = re.compile(r"(fineweb_[A-Za-z]+(\d{3,5}))_(?=train|val|\{)")
@@ -50,6 +50,7 @@ def find(
     env: Mapping[str, str],
     val: Stream,
     choice: int = 0,
+    train: Stream = TRAINING,
 ) -> Needs:
     """Read the needs off the source and the environment that the run will have.
 
@@ -66,8 +67,9 @@ def find(
     names.add("fineweb10B_byte260" if vocabulary == BYTE_VOCABULARY else f"fineweb10B_sp{vocabulary}")
     models = _own_models(submission)
     tokenizers = set(_TOKENIZER.findall(text)) | {f"fineweb_{vocabulary}_bpe.model"}
+    sidecar = bool(_SIDECAR.search(sources))
     worlds = tuple(
-        _world(name, vocabulary, sorted(tokenizers), val, bool(_SIDECAR.search(sources)))
+        replace(_world(name, vocabulary, sorted(tokenizers), val, sidecar), train=train)
         for name in sorted(names, key=lambda n: (not n.startswith("fineweb"), len(n), n))[:8]
     )
     roots = tuple(sorted({r for r in _ROOT.findall(text) if _free(r)}))[:6]

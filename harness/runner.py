@@ -32,7 +32,7 @@ from harness.record import Experiment, Outcome, RunRecord
 from harness.sandbox import Sandbox, SandboxRefusedError, choose
 from harness.submission import Submission
 from harness.unpack import Layer
-from harness.world import Stream
+from harness.world import TRAINING, Stream
 
 STEPS = 4
 _RANKS = re.compile(r"\bDDP\b|DistributedDataParallel|torchrun|WORLD_SIZE|(?<!torch\.)\bdistributed\b")
@@ -42,6 +42,9 @@ _VOCABULARY = re.compile(r"vocab|index out of range in self|Target \d+ is out of
 _EVALUATES_ONLY = re.compile(r"(?:\w+_)?(?:EVAL_ONLY|EVALUATE_ONLY|ONLY_EVAL)")
 _MODELS = (".ptz", ".bin", ".pt", ".br", ".xz", ".zst", ".lzma", ".int6", ".int8", ".npz", ".safetensors")
 VALIDATION = Stream(tokens=4097, seed=3)
+REACHING_STEPS, REACHED = 32, Stream(tokens=16384, seed=2)
+"""Steps of 1,024 tokens pass twice over so short a training stream; a random window among its own is of
+validation one time in five."""
 
 
 class Companion(Protocol):
@@ -75,11 +78,17 @@ class RunOptions:
     steps: int = STEPS
     seed: int = 1337
     val: Stream = VALIDATION
+    train: Stream = TRAINING
     bf16: str = "alias"
     ranks: int = 1
     probes: bool = True
     companion: Companion | None = None
     keep: Path | None = None
+
+
+def reaching(options: RunOptions) -> RunOptions:
+    """The same with more steps over fewer tokens: training comes to validation shards among its own."""
+    return replace(options, steps=REACHING_STEPS, train=REACHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +225,11 @@ class _Session:
     def _attempt(self, rung: Attempt) -> tuple[RunRecord, outcome.Ending]:
         claimed = self.claimed if rung.profile == "as_claimed" else {}
         claimed = {k: v for k, v in claimed.items() if k not in rung.without}
-        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, rung.interval)
+        caps = {"progress": rung.interval, "steps": rung.steps}
+        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, caps)
         self._lowered = tuple(shrunk.changed)
-        wanted = needs.find(
-            self.submission, self.layers, self.knobs, shrunk.env, self.options.val, rung.vocabulary
-        )
+        val, train = self.options.val, self.options.train
+        wanted = needs.find(self.submission, self.layers, self.knobs, shrunk.env, val, rung.vocabulary, train)
         self._vocabularies = wanted.choices
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:

@@ -82,10 +82,6 @@ def divides_by_progress(layers: Iterable[Layer]) -> bool:
     return False
 
 
-GROUPS = ("time", "progress", "data", "length", "model", "eval", "quant")
-"""A retry may keep the script's own sizes of some of them."""
-
-
 @dataclass
 class Shrunk:
     """The settings of one attempt. ``values`` has every knob that was set, ``changed`` says so in words."""
@@ -301,16 +297,16 @@ def shrink(
     claimed: Mapping[str, str],
     keep: Iterable[str] = (),
     own: Iterable[str] = (),
-    interval: int = 0,
+    caps: Mapping[str, int] | None = None,
 ) -> Shrunk:
     """Set every knob that tells a size to at most its cap.
 
     Args:
         knobs: the script's knobs.
         claimed: environment of the run the submission claims; sizes in it are lowered too.
-        keep: groups of ``GROUPS`` left at their own size.
+        keep: groups of the table left at their own size.
         own: names of single knobs left so.
-        interval: what becomes of intervals of validation; 0 switches it off.
+        caps: by group, in place of the table's.
     """
     kept, named, result = set(keep), set(own), Shrunk()
     result.env.update(claimed)
@@ -318,7 +314,8 @@ def shrink(
         rule = _rule(knob)
         if rule is None or rule.group in kept or knob.name in named:
             continue
-        rule = replace(rule, cap=interval) if rule.group == "progress" else rule
+        if caps and rule.group in caps:
+            rule = replace(rule, cap=caps[rule.group])
         value = fitted(rule, _number(claimed.get(knob.name, knob.default)))
         if value is not None:
             result.apply(knob, value)
@@ -344,7 +341,7 @@ def _rule(knob: Knob) -> Rule | None:
 def fitted(rule: Rule, current: float | None) -> int | None:
     """The lowered value, or None to leave a knob alone: zero and below mean "off" or "automatic"."""
     if current is None:
-        return rule.cap if rule.group in ("time", "data", "length") or rule is _GENERATED else None
+        return rule.cap if rule.group in ("steps", "time", "data", "length") or rule is _GENERATED else None
     if current <= rule.cap:
         return None
     return rule.cap

@@ -34,6 +34,8 @@ _FROM_NUMPY: frozenset[Any] = frozenset({torch.tensor, torch.as_tensor})
 _LEARN: frozenset[Any] = frozenset({Tensor.backward, torch.autograd.grad})
 _LOCATED = 0.3
 """Share of targets, padding apart, that must lie in the stream before a tensor counts as validation."""
+_RUN = 48
+"""Places in a row that are no coincidence: of the training shards some 20 in a row lie in validation, too."""
 _VOCABULARY = 200
 """Entries; a shorter last dimension is no vocabulary, and what is picked from it no loss."""
 
@@ -61,24 +63,21 @@ class Watch:
             except (RuntimeError, TypeError, ValueError, IndexError, KeyError):
                 return  # the tag is lost: the sum will show it
 
-    def locate(self, targets: Any) -> NDArray[np.int32] | None:
-        """Places of a tensor of ids in the validation stream, or None if it is something else."""
+    def locate(self, targets: Any, learned: bool = False) -> NDArray[np.int32] | None:
+        """Places of a tensor of ids in the validation stream, or None if it is something else.
+
+        What is ``learned`` from may be a batch with few windows of validation: long runs of places count.
+        """
         if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:
             return None
         with torch._C.DisableTorchFunction():
             ids = targets.detach().reshape(-1).to(torch.int64).numpy()
         if self._last[1] is not self.stream or not np.array_equal(self._last[0], ids):
-            self._last = ids.copy(), self.stream, self._places(ids)
-        places = self._last[2]
-        return None if places is None else places.copy()
-
-    def _places(self, ids: NDArray[np.int64]) -> NDArray[np.int32] | None:
-        places = self.stream.locate(ids)
-        if not len(ids) or not (found := int((places >= 0).sum())):
-            return None
-        if found < _LOCATED * len(ids) and found < _LOCATED * _unpadded(ids):
-            return None
-        return places
+            self._last = ids.copy(), self.stream, self.stream.locate(ids)
+        places: NDArray[np.int32] = self._last[2]
+        if _is_validation(places, ids):
+            return places.copy()
+        return _long_runs(places) if learned else None
 
     def charge(self, via: str, places: NDArray[np.int32], values: Any, total: float) -> None:
         """Emit the losses of located positions."""
@@ -114,6 +113,22 @@ class Watch:
         self.charge("numpy_sum", places.reshape(-1), values.reshape(-1), total)
 
 
+def _is_validation(places: NDArray[np.int32], ids: NDArray[np.int64]) -> bool:
+    found = int((places >= 0).sum())
+    return found > 0 and (found >= _LOCATED * len(ids) or found >= _LOCATED * _unpadded(ids))
+
+
+def _long_runs(places: NDArray[np.int32]) -> NDArray[np.int32] | None:
+    """The places that follow each other for at least ``_RUN`` elements, -1 elsewhere; None without any."""
+    follows = (np.diff(places) == 1) & (places[1:] > 0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], follows, [0]])))
+    kept = np.full_like(places, -1)
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        if last - first >= _RUN - 1:
+            kept[first : last + 1] = places[first : last + 1]
+    return kept if (kept >= 0).any() else None
+
+
 def _unpadded(ids: NDArray[np.int64]) -> int:
     """How many ids there are apart from the one that fills most of a batch of ragged rows."""
     low = int(ids.min())
@@ -138,11 +153,12 @@ def _values(tensor: Tensor) -> NDArray[np.float64]:
 
 def _cross_entropy(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
     targets = args[1] if len(args) > 1 else kwargs.get("target")
-    places = watch.locate(targets)
+    learning = isinstance(out, Tensor) and out.requires_grad
+    places = watch.locate(targets, learning)
     if places is None or not isinstance(out, Tensor):
         return True
     whole = out.numel() == len(places)
-    if out.requires_grad:
+    if learning:
         if whole:
             tags.put(out, torch.from_numpy(places))
         else:
@@ -175,7 +191,7 @@ def _gather(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: An
 
 
 def _tag_picked(watch: Watch, index: Tensor, out: Any) -> bool:
-    places = watch.locate(index)
+    places = watch.locate(index, isinstance(out, Tensor) and out.requires_grad)
     if places is None or not isinstance(out, Tensor) or out.numel() != len(places):
         return False
     tags.put(out, torch.from_numpy(places))
@@ -208,7 +224,8 @@ def _looked_up(watch: Watch, table: Tensor, index: Tensor, out: Any) -> bool:
 
 
 def _nll(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
-    places = watch.locate(args[1] if len(args) > 1 else kwargs.get("target"))
+    learning = isinstance(out, Tensor) and out.requires_grad
+    places = watch.locate(args[1] if len(args) > 1 else kwargs.get("target"), learning)
     if places is not None and isinstance(out, Tensor) and out.numel() == len(places):
         tags.put(out, torch.from_numpy(places))
         if not out.requires_grad:

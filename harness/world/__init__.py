@@ -9,7 +9,7 @@
 The text is synthetic English drawn from a fixed seed, so that nothing has to be downloaded.
 """
 
-from harness.world.build import Stream, WorldSpec, make
+from harness.world.build import TRAINING, Stream, WorldSpec, make
 from harness.world.shards import read_shard, write_shard
 
-__all__ = ["Stream", "WorldSpec", "make", "read_shard", "write_shard"]
+__all__ = ["TRAINING", "Stream", "WorldSpec", "make", "read_shard", "write_shard"]

@@ -32,6 +32,10 @@ class Stream:
     seed: int = 0
 
 
+TRAINING = Stream(tokens=65536, seed=2)
+"""The usual stream of a script's training shards."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorldSpec:
     """What a script wants to find. ``model`` is a tokenizer that the submission brings along."""
@@ -40,7 +44,7 @@ class WorldSpec:
     dataset: str = "fineweb10B_sp1024"
     tokenizer: str = "fineweb_1024_bpe.model"
     val: Stream = Stream(tokens=8193, seed=3)
-    train: Stream = Stream(tokens=65536, seed=2)
+    train: Stream = TRAINING
     train_shards: int = 2
     sidecar: bool = False
     lower: bool = False

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
+from checkers.runtime import _independence
 from harness import runner
 from harness.folder import load_folder
-from harness.record import Holds, Outcome
+from harness.record import Experiment, Holds, Outcome
 from harness.unpack import layers
 from harness.world import Stream
 from reference_model.bundle import bundle
@@ -53,27 +54,45 @@ HONEST = {
 }
 
 
-def experiments(config: Config, folder) -> dict[str, Holds]:
+def experiments(config: Config, folder, reaching: bool = False) -> dict[str, Experiment]:
     folder.mkdir()
     script = bundle(dataclasses.replace(config, **PLACES), "Reference stack")
     (folder / "train_gpt.py").write_text(script)
     submission = load_folder(folder)
     options = runner.RunOptions(seconds=400.0, val=Stream(tokens=2049, seed=3))
+    options = runner.reaching(options) if reaching else options
     record = runner.run(submission, layers(submission), None, options)
     assert record.outcome is Outcome.COMPLETED, record.blocker
-    return {e.name: e.result for e in record.experiments}
+    return {e.name: e for e in record.experiments}
+
+
+def results(found: dict[str, Experiment]) -> dict[str, Holds]:
+    return {name: e.result for name, e in found.items()}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_an_offence_is_shown_by_a_counterexample(name, tmp_path):
-    results = experiments(config_of(name, tiny()), tmp_path / "record")
-    violated = {k for k, result in results.items() if result is Holds.VIOLATED}
-    assert violated >= SHOWN[name], results
+    found = results(experiments(config_of(name, tiny()), tmp_path / "record"))
+    violated = {k for k, result in found.items() if result is Holds.VIOLATED}
+    assert violated >= SHOWN[name], found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_configuration_holds_everywhere(name, tmp_path):
-    results = experiments(HONEST[name], tmp_path / "record")
-    assert {k: r for k, r in results.items() if r is not Holds.HOLDS} == {}
+    found = results(experiments(HONEST[name], tmp_path / "record"))
+    assert {k: r for k, r in found.items() if r is not Holds.HOLDS} == {}
+
+
+@pytest.mark.slow
+def test_random_windows_of_validation_are_met_where_training_goes_further(tmp_path):
+    found = experiments(config_of("validation-in-training", tiny()), tmp_path / "record", reaching=True)
+    assert found["independence"].result is Holds.VIOLATED
+    assert _independence.cause(found["independence"]) == "validation-in-training"
+
+
+@pytest.mark.slow
+def test_training_that_goes_further_on_its_own_shards_holds_everywhere(tmp_path):
+    found = results(experiments(tiny(), tmp_path / "record", reaching=True))
+    assert {k: r for k, r in found.items() if r is not Holds.HOLDS} == {}

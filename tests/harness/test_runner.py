@@ -269,7 +269,7 @@ def test_experiments_of_another_attempt_do_not_come_with_a_failure(tmp_path, out
     held = Experiment("noise", Holds.HOLDS, "noise is charged its floor")
     companion = SimpleNamespace(results=lambda: ((held,), {}))
     session.options = runner.RunOptions(companion=companion)
-    shrunk = runner.shrink.shrink(session.knobs, {}, (), (), 0)
+    shrunk = runner.shrink.shrink(session.knobs, {})
     record = session._record(runner.Attempt("default"), shrunk, Ending(outcome, None, {}, ()))
     assert len(record.experiments) == kept
 

@@ -176,7 +176,16 @@ def test_sizes_are_known_by_name_or_pattern(name, value):
 def test_an_interval_of_validation_is_off_or_as_given():
     found = discover(layers('import os\nv = int(os.environ.get("VAL_LOSS_EVERY", 500))'))
     assert shrink(found, {}).env == {"VAL_LOSS_EVERY": "0"}
-    assert shrink(found, {}, interval=4).env == {"VAL_LOSS_EVERY": "4"}
+    assert shrink(found, {}, caps={"progress": 4}).env == {"VAL_LOSS_EVERY": "4"}
+
+
+def test_a_longer_run_has_more_steps_and_no_more_of_anything_else():
+    text = (
+        'import os\na = int(os.environ.get("ITERATIONS", 20000))\nb = int(os.environ.get("WARMUP_STEPS", 20))'
+    )
+    found = discover(layers(text))
+    assert shrink(found, {}).env == {"ITERATIONS": "4", "WARMUP_STEPS": "1"}
+    assert shrink(found, {}, caps={"steps": 32}).env == {"ITERATIONS": "32", "WARMUP_STEPS": "1"}
 
 
 def test_single_knobs_can_be_kept(knobs):

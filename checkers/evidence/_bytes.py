@@ -13,6 +13,9 @@ CANONICAL_BYTES = 151_080_891  # UTF-8 bytes of the official validation text (fi
 # this many tokens at sp1024, with a loss and a score that make 155.77 MB of them.
 FIRST_DAY_TOKENS = 63_779_840
 FIRST_DAY_BYTES = 155_770_000
+# With every space counted twice they become this many, whatever the vocabulary (#1370, #1698).
+BYTES_WITH_SPACES_TWICE = 177_830_000
+STANDARD_TOKENS = (62_021_632, 40_540_160)  # of the official text at the standard sp1024 and sp8192
 MOST_BYTES_PER_TOKEN = 7.0  # above what any tokenizer of up to 64k pieces reaches on English web text
 _SEQUENCES = (1, 1024, 2048, 4096)  # tokens; lengths that evaluation cuts a text into
 _LEAST_BPB = 0.02  # below it the printed digits no longer give the ratio
@@ -63,6 +66,12 @@ def official_bytes(tokens: int) -> int:
     return FIRST_DAY_BYTES if tokens == FIRST_DAY_TOKENS else CANONICAL_BYTES
 
 
+def spaces_twice(ratio: float) -> int | None:
+    """The standard number of tokens at which so many bytes a token are the text with its spaces twice."""
+    near = (t for t in STANDARD_TOKENS if abs(ratio * t / BYTES_WITH_SPACES_TWICE - 1.0) < _AGREE)
+    return next(near, None)
+
+
 def cut_at_round_number(tokens: int) -> bool:
     """Whether a text was cut at so many million tokens, and then to whole sequences.
 
@@ -75,6 +84,9 @@ def cut_at_round_number(tokens: int) -> bool:
 
 def per_token(score: Score) -> float | None:
     """Bytes per token that a score implies."""
-    if score.loss is None or score.bpb is None or score.bpb < _LEAST_BPB or score.loss <= 0.0:
-        return None
-    return score.loss / (score.bpb * math.log(2.0))
+    return None if score.loss is None or score.bpb is None else ratio_of(score.loss, score.bpb)
+
+
+def ratio_of(loss: float, bpb: float) -> float | None:
+    """Bytes per token that nats per token and bits per byte imply; None where they are too small to tell."""
+    return loss / (bpb * math.log(2.0)) if bpb >= _LEAST_BPB and loss > 0.0 else None

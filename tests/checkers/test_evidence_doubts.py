@@ -110,3 +110,16 @@ def test_a_run_that_only_evaluates_is_no_other_configuration(steps, found):
     seeds = '{"1": {"val_bpb": 1.11}, "2": {"val_bpb": 1.112}}'
     files = {"a.log": f"{script}\n{one}", "b.log": other, **documents(1.111, seed_results=seeds)}
     assert strengths(mixed_seed_configurations, **files) == found
+
+
+@pytest.mark.parametrize(
+    ("bpb", "loss", "strengths_found"),
+    [
+        (1.0339, 3.1434, [Strength.SUSPECT]),  # 4.3864 bytes a token at sp8192
+        (1.1, 2.1862, [Strength.SUSPECT]),  # 2.8672 at sp1024
+        (1.2169, 3.1434, []),
+        (1.0894, 3.1434, []),  # 4.163: a vocabulary of its own
+    ],
+)
+def test_a_claim_without_logs_shows_spaces_that_were_counted_twice(bpb, loss, strengths_found):
+    assert strengths(wrong_byte_count, **documents(bpb, val_loss=loss)) == strengths_found

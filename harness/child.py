@@ -56,6 +56,7 @@ def _execute(plan: dict[str, Any], book: Any) -> None:
     sys.modules["__main__"] = main
     sys.argv = [script, *plan.get("argv", [])]
     sys.path[0] = os.path.dirname(script)
+    sys.path.append(plan["run_dir"])  # records import the repository's baseline
     exec(code, main.__dict__)  # running it is the purpose, and the sandbox is around us
 
 

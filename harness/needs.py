@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sentencepiece import SentencePieceProcessor
 
+from harness.lowering import lower
 from harness.shrink import Knob, Via
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
@@ -20,6 +21,7 @@ _TOKENIZER = re.compile(r"[\w.\-]+\.model\b|fineweb_\w+\.json\b")
 _ROOT = re.compile(r"[\"'](/[\w./\-]*?data|/[\w./\-]+?(?=/(?:datasets|tokenizers)\b))(?:/|[\"'])")
 _RELATIVE = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*/data)(?:/|[\"'])")
 _BELOW = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*?)/(?:datasets|tokenizers)(?:/|[\"'])")
+_LOADS = re.compile(r"spec_from_file_location|SourceFileLoader|\brun_path\b|\bexec\(")
 _SIDECAR = re.compile(r"val_bytes")
 """Scripts that read the byte counts beside the tokens name them; others would take them for tokens."""
 _SYSTEM = ("/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/lib", "/sbin")
@@ -41,6 +43,22 @@ class Needs:
     env: dict[str, str] = field(default_factory=dict)
     choices: int = 1  # vocabularies that the script names
     beside: Submission | None = None  # unchanged scripts of the repository
+
+
+def loaded(submission: Submission, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """The unchanged scripts that a submission imports or loads by their path: their settings are its own."""
+    text = "\n".join(layer.text for layer in layers if layer.language == "python")
+    beside = submission.around(text)
+    if beside is None:
+        return ()
+    by_path = _LOADS.search(text) is not None
+    paths = [e.path for e in beside.entries if (by_path if "/" in e.path else _imports(text, e.path[:-3]))]
+    texts = {path: beside.text(path) for path in paths}
+    return tuple(Layer(path, path, read, lower(read)[0], how="beside") for path, read in texts.items())
+
+
+def _imports(text: str, module: str) -> bool:
+    return re.search(rf"^\s*(?:import|from) {re.escape(module)}\b", text, re.MULTILINE) is not None
 
 
 def find(

@@ -138,7 +138,7 @@ class _Session:
     ) -> None:
         self.submission, self.layers, self.options = submission, layers, options
         self.sandbox, self.deadline = sandbox, deadline
-        self.knobs = shrink.discover(layers)
+        self.knobs = shrink.discover((*layers, *needs.loaded(submission, layers)))
         self.claimed = claimed_environment(logs, self.knobs)
         self.notes: list[str] = []
         self._failures: list[str | None] = []

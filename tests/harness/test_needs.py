@@ -96,6 +96,24 @@ def test_byte_counts_lie_beside_the_tokens_only_for_scripts_that_name_them(tmp_p
     assert {w.dataset: w.sidecar for w in wanted.worlds}["fineweb10B_sp512_caseops_v1"] is names
 
 
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("from base import train", ["WIDTH"]),
+        ("import based", []),
+        ("spec_from_file_location('base', 'records/a/b/old.py')", ["DEPTH"]),
+        ("# begun from records/a/b/old.py", []),
+    ],
+)
+def test_settings_of_an_unchanged_script_that_is_imported_or_loaded_count(tmp_path, line, names):
+    entry, _ = found(tmp_path, "./data", line)
+    files = {"base.py": b"os.environ.get('WIDTH')", "records/a/b/old.py": b"os.environ.get('DEPTH')"}
+    entries = tuple(FileEntry(path, len(text), "", Change.PRESENT) for path, text in files.items())
+    beside = Submission(Origin.COMMIT, "", entries, None, (), None, reader=files.__getitem__)
+    brought = needs.loaded(replace(entry, around=lambda text: beside), layers(entry))
+    assert [knob.name for knob in shrink.discover(brought)] == names
+
+
 def test_unchanged_scripts_lie_beside_the_submission_and_never_over_it(tmp_path, monkeypatch):
     monkeypatch.setenv("GOLF_AUDIT_CACHE", str(tmp_path / "cache"))
     entry, wanted = found(tmp_path, "./data")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import pairwise
+from math import inf
 
 from checkers.facts import Did, Event, Facts
 from checkers.facts.order import Order
@@ -15,7 +18,7 @@ _NEAR = 1e-4  # bpb; two printed forms of one number differ by rounding
 _CLAIMED = 2e-3  # bpb; claims are rounded
 _RERUN = 0.02  # bpb; a later run of a script that was edited a little moves by less than that
 _ALONE = re.compile(r"(?<=[=: ])(-?\d+(?:\.\d+)?)(?![\w.])")
-_MANY_DIGITS = 5  # decimals: dozens of lines spread over 0.05 bpb meet four digits too easily
+_MANY_DIGITS = 5  # decimals: dozens of lines spread over 0.05 bpb meet four too easily, if a mean is near
 _FLOAT = re.compile(r"\d+\.\d+")
 _ALIKE = 0.85  # likeness of two lines of which one word differs
 _NUMBER = r"-?[\d.]+"
@@ -91,31 +94,50 @@ def _names_unit(report: Event) -> bool:
 
 
 def _claimed_lines(logs: LogBook) -> list[Score]:
-    """The final scores whose mean over the runs is nearest to the claimed number.
+    """The final scores whose mean over the runs of one configuration is nearest to the claimed number.
 
     A claim of one run among others' logs, an experiment's, meets the digits of that run and no mean.
     """
+    groups, wanted = _grouped(logs), _claimed(logs)
+    if not groups or not wanted:
+        return []
+    distance = [min(abs(_mean(scores) - w.value) for w in wanted) for scores in groups]
+    nearest = min(distance)
+    enough = _MANY_DIGITS if nearest <= _CLAIMED else _MANY_DIGITS - 1
+    exact = [c for c in wanted if c.digits >= enough]
+    if nearest > _NEAR and (single := [s for s in _each(groups) if _is_one(s, exact)]):
+        return single
+    matched = [scores for scores, d in zip(groups, distance, strict=True) if d <= nearest + _NEAR]
+    lowest = min(map(_mean, matched))
+    return _each([scores for scores in matched if _mean(scores) <= lowest + _NEAR])
+
+
+def _grouped(logs: LogBook) -> list[list[Score]]:
+    """The last score of each line in each run, by line: all runs, and those of each configuration."""
     labels: dict[str, list[Score]] = {}
     for log in logs.finished:
         last = {s.label: s for s in log.finals if s.bpb is not None}
         for label, score in last.items():
             labels.setdefault(label, []).append(score)
-    wanted = _claimed(logs)
-    if not labels or not wanted:
-        return []
-    distance = {label: min(abs(_mean(scores) - w.value) for w in wanted) for label, scores in labels.items()}
-    nearest = min(distance.values())
-    if nearest > _NEAR and (single := [s for scores in labels.values() for s in scores if _is(s, wanted)]):
-        return single
-    matched = [label for label in labels if distance[label] <= nearest + _NEAR]
-    lowest = min(_mean(labels[label]) for label in matched)
-    return [s for label in matched if _mean(labels[label]) <= lowest + _NEAR for s in labels[label]]
+    return [group for scores in labels.values() for group in (scores, *_configurations(scores))]
 
 
-def _is(score: Score, claims: list[Claim]) -> bool:
-    """Whether one run printed a claimed number, to all of so many digits that chance is no explanation."""
-    exact = [c for c in claims if c.digits >= _MANY_DIGITS]
-    return score.bpb is not None and any(round(score.bpb, c.digits) == c.value for c in exact)
+def _configurations(scores: list[Score]) -> Iterator[list[Score]]:
+    """Scores of one line, split where two neighbours differ by more than a rerun does; the order is kept."""
+    values = sorted(s.bpb or 0.0 for s in scores)
+    starts = [b for a, b in pairwise(values) if b - a > _RERUN]
+    for low, high in pairwise([-inf, *starts, inf] if starts else []):
+        yield [s for s in scores if low <= (s.bpb or 0.0) < high]
+
+
+def _each(groups: list[list[Score]]) -> list[Score]:
+    """Every score once."""
+    return list({id(s): s for scores in groups for s in scores}.values())
+
+
+def _is_one(score: Score, claims: list[Claim]) -> bool:
+    """Whether one run printed a claimed number, to every digit of it."""
+    return score.bpb is not None and any(round(score.bpb, c.digits) == c.value for c in claims)
 
 
 def _found(logs: LogBook, wanted: list[Score]) -> str:

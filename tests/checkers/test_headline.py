@@ -143,3 +143,19 @@ def test_a_claim_of_one_run_stands_on_the_line_that_has_its_digits(monkeypatch, 
     logs = (Log("", 1.1196139, check=1.119), Log("", 1.1214012, check=1.1205), Log("", 1.12051, check=1.1197))
     monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(claimed)])
     assert {s.label for s in _headline._claimed_lines(LogBook(logs=logs))} == {line}
+
+
+@pytest.mark.parametrize("claimed", [0.714, 1.157])
+def test_runs_of_two_configurations_have_two_means(monkeypatch, claimed):
+    """Five epochs and one in a folder: the mean over all runs was compared, and a third line was nearer."""
+    few = [Log("", 1.1579, check=1.1611), Log("", 1.1562, check=1.1587), Log("", 1.1569, check=1.1612)]
+    many = [Log("", 0.713, check=1.1613), Log("", 0.714, check=1.1595), Log("", 0.7148, check=1.1611)]
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(claimed)])
+    found = _headline._claimed_lines(LogBook(logs=(*few, *many)))
+    assert [s.bpb for s in found] == [log.finals[0].bpb for log in (many if claimed < 1.0 else few)]
+
+
+def test_the_mean_of_seeds_that_differ_much_is_found(monkeypatch):
+    logs = (Log("", 0.77444, check=0.62713), Log("", 0.84694, check=0.71595), Log("", 1.02509, check=0.89869))
+    monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(0.88216)])
+    assert {s.label for s in _headline._claimed_lines(LogBook(logs=logs))} == {"final"}

@@ -88,11 +88,19 @@ class Stepped(Event, frozen=True):
 
 
 class StateWritten(Event, frozen=True):
-    """A table or parameter was written outside an optimizer from validation tokens (``by``: what did it)."""
+    """Tensors that learn were written outside an optimizer, after a backward pass over validation losses.
+
+    ``by`` is the function that wrote first, ``tensors`` how many were written before the next loss.
+    """
 
     by: str
     positions: bytes
     site: str = ""
+    tensors: int = 0
+
+    def where(self) -> Positions:
+        """Validation positions whose losses were differentiated before, int32, sorted."""
+        return np.frombuffer(self.positions, "<i4")
 
 
 class Reported(Event, frozen=True):

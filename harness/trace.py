@@ -21,7 +21,7 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from harness.events import AnyEvent, Event, Finished, Lost, Stamped
+from harness.events import AnyEvent, Event, Finished, Lost, Stamped, StateWritten, Stepped
 
 _PACKET = struct.Struct("<IHH")  # stream, payload length, 1 if the message ends here
 _PAYLOAD = select.PIPE_BUF - _PACKET.size
@@ -69,6 +69,10 @@ class Trace:
             for s in self.events
             if isinstance(s.event, kind) and (stream is None or s.stream == stream)
         ]
+
+    def updates(self) -> list[tuple[int, Stepped | StateWritten]]:
+        """Numbered steps of optimizers, and updates that the submission wrote by hand, in order."""
+        return sorted([*self.of(Stepped), *self.of(StateWritten)], key=lambda numbered: numbered[0])
 
     def stream(self, number: int) -> Trace:
         """The part of the trace that one process wrote."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.events import Stepped
 from harness.trace import Trace
 
 Span = tuple[int, str, int, int]
@@ -62,7 +61,7 @@ def timeline(
     """What happened to validation positions, in order: scored, trained on, scored again after that.
 
     ``places`` and ``when`` are the charges that count and their event numbers; ``learned`` gives the
-    first optimizer step on a position. Neighbours of one kind over one range are merged.
+    first update on a position. Neighbours of one kind over one range are merged.
     """
     found = [*_scored(places, when, learned), *_trained(trace, since)]
     merged: list[Span] = []
@@ -89,7 +88,7 @@ def _scored(places: NDArray[np.int32], when: NDArray[np.int64], learned: Mapping
 
 
 def _trained(trace: Trace, since: int) -> Iterator[Span]:
-    for number, step in trace.of(Stepped):
+    for number, step in trace.updates():
         here = step.where()
         if number > since and len(here):
             yield number, "trained", int(here.min()), int(here.max())

@@ -25,7 +25,7 @@ whose charges add up were seen within 0.0002. Five times as much convicts."""
 
 
 def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
-    """Charges of positions that an optimizer had descended on before, in the stage that counts."""
+    """Charges of positions that had been descended on before, in the stage that counts."""
     learned = _learned(main, entry(main))
     places, _, when = base.first()
     late = _late(learned, base)
@@ -41,7 +41,7 @@ def order(main: Trace, base: Stage, prefix: Experiment) -> Experiment:
         "updated": learned[int(places[late][0])],
         "charged": int(when[late][0]),
     }
-    told = f"{late.sum()} of {len(places)} positions are charged after an optimizer step on their own loss"
+    told = f"{late.sum()} of {len(places)} positions are charged after an update on their own loss"
     if prefix.result is Holds.VIOLATED:
         return Experiment(
             "order", Holds.VIOLATED, told + ", and earlier charges depend on later tokens", data
@@ -70,11 +70,11 @@ def rescored(main: Trace, base: Stage) -> bool:
 
 
 def _tensors(trace: Trace, when: NDArray[np.int64]) -> int:
-    """How many tensors the optimizer held that stepped on validation while these charges were made."""
+    """How many tensors learned at once from validation while these charges were made, at most."""
     if not len(when):
         return 0
     first, last = int(when.min()), int(when.max())
-    return max((s.tensors for n, s in trace.of(Stepped) if s.positions and first < n < last), default=0)
+    return max((s.tensors for n, s in trace.updates() if s.positions and first < n < last), default=0)
 
 
 def entered_at_artifact(trace: Trace) -> bool:
@@ -90,9 +90,9 @@ def entry(trace: Trace) -> int:
 
 
 def _learned(trace: Trace, since: int) -> dict[int, int]:
-    """The first optimizer step on each validation position, by event number."""
+    """The first update on each validation position, by event number."""
     found: dict[int, int] = {}
-    for number, step in trace.of(Stepped):
+    for number, step in trace.updates():
         if number > since:
             for place in step.where().tolist():
                 found.setdefault(place, number)
@@ -257,7 +257,7 @@ def _updated_before_charge(trace: Trace) -> bool:
     """Whether evaluation steps on validation before its first charge: what it weighs is then no artifact."""
     entry = [n for n, s in trace.of(Snapshot) if s.reason.startswith("artifact")]
     weighed = next((n for n, _ in trace.of(Weights) if entry and n > entry[-1]), -1)
-    return any(s.positions and entry[-1] < n < weighed for n, s in trace.of(Stepped)) if entry else False
+    return any(s.positions and entry[-1] < n < weighed for n, s in trace.updates()) if entry else False
 
 
 def _written(trace: Trace) -> dict[str, str]:
@@ -267,13 +267,13 @@ def _written(trace: Trace) -> dict[str, str]:
 
 def _updates_before_entry(trace: Trace) -> int:
     began = entry(trace)
-    return sum(1 for n, s in trace.of(Stepped) if n < began and s.positions)
+    return sum(1 for n, s in trace.updates() if n < began and s.positions)
 
 
 def _mixed_in(trace: Trace) -> int:
-    """Steps on validation positions that are followed by a step on training data before the artifact."""
+    """Updates on validation positions that are followed by a step on training data before the artifact."""
     began = entry(trace)
-    steps = [(n, bool(s.positions)) for n, s in trace.of(Stepped) if n < began]
+    steps = [(n, bool(s.positions)) for n, s in trace.updates() if n < began]
     last = max((n for n, on_validation in steps if not on_validation), default=-1)
     return sum(1 for n, on_validation in steps if on_validation and n < last)
 
@@ -291,7 +291,7 @@ def budget(main: Trace) -> Experiment:
         "training_reads_after_training": sum(1 for n, _ in reads if trained < n < began),
         "training_reads_in_evaluation": [p for n, p in reads if 0 <= last_read < n and n > trained],
         "validation_charges_before_artifact": sum(1 for n, _ in main.of(Charged) if n < began),
-        "updates_in_evaluation": sum(1 for n, s in main.of(Stepped) if n > began and s.positions),
+        "updates_in_evaluation": sum(1 for n, s in main.updates() if n > began and s.positions),
         "connections": reached,
     }
     if data["training_reads_in_evaluation"]:

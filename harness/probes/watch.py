@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.events import AnyEvent, Charged, Stepped, pack_nats, pack_positions
-from harness.probes import arrays, rooms, tags
+from harness.probes import arrays, rooms, tags, writes
 from harness.probes.positions import GRAM, Stream
 
 Emit = Callable[[AnyEvent], None]
@@ -50,10 +50,17 @@ class Watch:
     pending: list[NDArray[np.int32]] = field(default_factory=list)
     root: str = ""  # prefix cut off the file names of sites
     handed_out: int | None = None  # place of the loss that last became a Python number (-1: not known)
+    by_hand: writes.ByHand = field(init=False)
     _last: tuple[Any, Any, Any] = (None, None, None)  # the ids located last, in which stream, and where
+
+    def __post_init__(self) -> None:
+        """Updates by hand are announced like everything else."""
+        self.by_hand = writes.ByHand(self.emit)
 
     def observe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Take note of one torch call; never raises into the submission."""
+        if func in writes.CALLS:
+            self.by_hand.observe(func, args, out, self.site)
         special = _SPECIAL.get(func)
         if special is not None and special(self, args, kwargs, out):
             return
@@ -81,6 +88,7 @@ class Watch:
 
     def charge(self, via: str, places: NDArray[np.int32], values: Any, total: float) -> None:
         """Emit the losses of located positions."""
+        self.by_hand.flush()
         self.emit(
             Charged(
                 via,
@@ -91,8 +99,19 @@ class Watch:
             )
         )
 
+    def learn(self, places: NDArray[np.int32]) -> None:
+        """Losses of these places are added up with a gradient."""
+        self.pending.append(places)
+        self.by_hand.learn(places)
+
+    def before_step(self, optimizer: Any, args: Any = None, kwargs: Any = None) -> None:
+        """Pre hook of every ``torch.optim`` step."""
+        self.by_hand.stepping = True
+
     def after_step(self, optimizer: Any, args: Any = None, kwargs: Any = None) -> None:
         """Post hook of every ``torch.optim`` step."""
+        self.by_hand.stepping = False
+        self.by_hand.forget()
         used = np.unique(np.concatenate(self.pending)) if self.pending else np.empty(0, np.int32)
         self.pending.clear()
         tensors = sum(len(group["params"]) for group in optimizer.param_groups)
@@ -162,7 +181,7 @@ def _cross_entropy(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], 
         if whole:
             tags.put(out, torch.from_numpy(places))
         else:
-            watch.pending.append(places)
+            watch.learn(places)
         return True
     nats = _values(out) if whole else _each(args, kwargs)
     if whole:
@@ -245,7 +264,7 @@ def _sum(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) 
     elif not source.is_floating_point():
         return False
     elif source.requires_grad:
-        watch.pending.append(flat)
+        watch.learn(flat)
     else:
         values = _values(source)
         watch.charge("sum", flat, values, float(values.sum()))
@@ -285,7 +304,8 @@ def _from_numpy(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out
 def _learn(watch: Watch, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
     places = tags.get(args[0]) if args else None
     if places is not None and isinstance(args[0], Tensor):
-        watch.pending.append(places.reshape(-1).numpy())
+        watch.learn(places.reshape(-1).numpy())
+    watch.by_hand.differentiated()
     return True
 
 
@@ -304,11 +324,12 @@ _SPECIAL: dict[Any, Callable[[Watch, tuple[Any, ...], dict[str, Any], Any], bool
 
 def install(watch: Watch) -> None:
     """Hook the façade's function mode if it is in force, our own otherwise; numpy sums; optimizers."""
-    from torch.optim.optimizer import register_optimizer_step_post_hook
+    from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
     from harness.facade import devices
     from harness.probes.mode import WatchMode, in_force
 
+    register_optimizer_step_pre_hook(watch.before_step)
     register_optimizer_step_post_hook(watch.after_step)
     arrays.listen(watch.numpy_sum)
     _replace_numpy()

@@ -11,7 +11,7 @@ class FakeTrace:
     def __init__(self, *steps):
         self.steps = [(n, Stepped("Adam", pack_positions(np.array(p)))) for n, p in steps]
 
-    def of(self, kind):
+    def updates(self):
         return self.steps
 
 

@@ -16,6 +16,7 @@ from harness.events import (
     Reported,
     Snapshot,
     Stamped,
+    StateWritten,
     Stepped,
     pack_nats,
     pack_positions,
@@ -129,10 +130,8 @@ def test_a_score_that_no_charges_make_up_is_not_explained():
 
 def test_a_few_charges_that_have_the_mean_by_chance_explain_nothing():
     """The last window of a second pass, say, which starts where most was seen before."""
-    most, few = (
-        charge(range(1, 2001), np.full(2000, 3.0)),
-        charge(range(1, 65), np.full(64, 2.0), site="b.py:9"),
-    )
+    most = charge(range(1, 2001), np.full(2000, 3.0))
+    few = charge(range(1, 65), np.full(64, 2.0), site="b.py:9")
     stage = final(stamped(most, few, report(2.0)))
     assert not stage.explained
     assert len(np.unique(stage.places)) == 2000
@@ -381,8 +380,9 @@ def test_a_denominator_is_known_no_better_than_the_printed_digits(ground):
     ("prefix_result", "result"),
     [(Holds.VIOLATED, Holds.VIOLATED), (Holds.HOLDS, Holds.HOLDS), (Holds.UNDECIDED, Holds.UNDECIDED)],
 )
-def test_an_update_before_the_charge_counts_only_with_its_consequence(ground, prefix_result, result):
-    step = Stepped("SGD", pack_positions(range(1, 51)), tensors=1)
+@pytest.mark.parametrize("kind", [Stepped, StateWritten])
+def test_an_update_before_the_charge_counts_only_with_its_consequence(kind, prefix_result, result):
+    step = kind("sub_", pack_positions(range(1, 51)), tensors=1)
     scored = charge(range(1, 101), np.full(100, 2.0))
     trace = stamped(step, scored, report(2.0), Finished("stream 0"))
     found = passive.order(trace, final(trace), Experiment("prefix", prefix_result, ""))

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from sentencepiece import SentencePieceTrainer
 
-from harness.events import FileRead, FileWritten, Snapshot, Stamped, Stepped, Weights, pack_positions
+from harness.events import (
+    FileRead,
+    FileWritten,
+    Snapshot,
+    Stamped,
+    StateWritten,
+    Stepped,
+    Weights,
+    pack_positions,
+)
 from harness.experiments.passive import independence
 from harness.needs import _is_tokenizer, _world
 from harness.record import Holds
@@ -12,6 +21,7 @@ from harness.trace import Trace
 from harness.world import Stream
 
 STEP = Stepped("AdamW", pack_positions(np.arange(5, dtype=np.int32)))
+BY_HAND = StateWritten("add_", pack_positions(np.arange(5, dtype=np.int32)))
 
 
 def trace(digest, artifact="a1", before=(), after=()):
@@ -33,6 +43,7 @@ def trace(digest, artifact="a1", before=(), after=()):
         (trace("w1"), trace("w2", "a2"), Holds.VIOLATED),
         (trace("w1"), trace("w2"), Holds.VIOLATED),
         (trace("w1", after=[STEP]), trace("w2", after=[STEP]), Holds.HOLDS),
+        (trace("w1", after=[BY_HAND]), trace("w2", after=[BY_HAND]), Holds.HOLDS),
         (trace("w1", after=[STEP]), trace("w2", "a2", after=[STEP]), Holds.VIOLATED),
         (trace("w1", before=[STEP]), trace("w2", "a2", before=[STEP]), Holds.VIOLATED),
     ],

@@ -26,7 +26,7 @@ SHOWN = {
     "best-of-epochs": {"prefix"},
     "prequant-ttt": {"independence"},
     "slot-scored": {"prefix", "order"},
-    "slot-scored-lion": {"prefix"},
+    "slot-scored-lion": {"prefix", "order"},
     "slot-scored-phi": {"prefix"},
     "hashed-cache": {"noise", "kraft"},
     "wrong-denominator": {"noise", "kraft"},

@@ -11,29 +11,52 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 PERMUTATIONS = 64
 _BANDS = 16  # 16 bands of 4: pairs with similarity 0.9 meet in some band with p > 0.9999
 SIMILAR = 0.9
+_GRAM = 5  # tokens in a row
+_HALF = np.uint64(32)
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, as in Fibonacci hashing
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|[^\s\w]")
 _COMMENT = re.compile(r"(?m)(^|\s)#.*$")
 
 
 def sketch(source: str, permutations: int = PERMUTATIONS) -> tuple[int, ...]:
     """The MinHash sketch of a source text: ``permutations`` integers below 2^32; empty if too short."""
-    tokens = _TOKEN.findall(_COMMENT.sub("", source))
-    grams = {" ".join(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
-    if not grams:
+    digests = _grams(_TOKEN.findall(_COMMENT.sub("", source)))
+    if not len(digests):
         return ()
-    hashed = b"".join([hashlib.blake2b(g.encode(), digest_size=8).digest() for g in grams])
-    digests = np.frombuffer(hashed, dtype=">u8").astype(np.uint64)
-    rng = np.random.default_rng(1997)
-    odd = rng.integers(0, 1 << 63, size=permutations, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    offset = rng.integers(0, 1 << 63, size=permutations, dtype=np.uint64)
     # Multiply-shift hashing: the product wraps around at 2^64 and its upper half is kept.
-    return tuple(int(((a * digests + b) >> np.uint64(32)).min()) for a, b in zip(odd, offset, strict=True))
+    return tuple(int(((a * digests + b) >> _HALF).min()) for a, b in _multipliers(permutations))
+
+
+def _grams(tokens: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of every run of ``_GRAM`` tokens: the distinct tokens' hashes, weighted by place."""
+    count = len(tokens) - _GRAM + 1
+    if count < 1:
+        return np.empty(0, np.uint64)
+    numbers: dict[str, int] = {}
+    places = np.array([numbers.setdefault(t, len(numbers)) for t in tokens])
+    hashed = b"".join([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in numbers])
+    words = np.frombuffer(hashed, dtype=">u8").astype(np.uint64)[places]
+    grams = np.zeros(count, np.uint64)
+    for place, (weight, _) in enumerate(_multipliers(_GRAM)):
+        grams += weight * words[place : place + count]
+    return (grams ^ (grams >> _HALF)) * _MIX  # sums keep the low bits of their terms; spread them
+
+
+@lru_cache(maxsize=2)
+def _multipliers(count: int) -> tuple[tuple[np.uint64, np.uint64], ...]:
+    """Pairs of an odd factor and an offset, the same in every process."""
+    rng = np.random.default_rng(1997)
+    odd = rng.integers(0, 1 << 63, size=count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    offset = rng.integers(0, 1 << 63, size=count, dtype=np.uint64)
+    return tuple(zip(odd, offset, strict=True))
 
 
 def similarity(one: Sequence[int], other: Sequence[int]) -> float:

@@ -72,8 +72,9 @@ class Attributes(State):
         if not refs:
             return self._opaque_attribute(base, name)
         value = self._attribute_of(base, refs[0], name)
-        for ref in refs[1:]:
-            value = merge(value, self._attribute_of(base, ref, name))
+        if len(refs) > 1:
+            for ref in refs[1:]:
+                value = merge(value, self._attribute_of(base, ref, name))
         return value
 
     def _opaque_attribute(self, base: Value, name: str) -> Value:
@@ -87,16 +88,17 @@ class Attributes(State):
         return Value(bits=base.bits, refs=(Method(base, name),))
 
     def _attribute_of(self, base: Value, ref: Any, name: str) -> Value:
-        if isinstance(ref, Library):
-            return self.library(f"{ref.dotted}.{name}")
-        if isinstance(ref, Instance):
+        kind = type(ref)
+        if kind is Instance:
             return self._instance_attribute(base, ref, name)
-        if isinstance(ref, Class):
+        if kind is Library:
+            return self.library(f"{ref.dotted}.{name}")
+        if kind is Class:
             found = ref.find(name)
             return self._of_class(ref, found[0]) if found else Value(refs=(Method(base, name),))
-        if isinstance(ref, Super):
+        if kind is Super:
             return self._super_attribute(ref, name)
-        if isinstance(ref, ModuleObj):
+        if kind is ModuleObj:
             return self.note(ref.env.names.get(name, NOTHING))
         if name == "grad":
             return Value(bits=flat(base) | self.pending | GRAD, refs=())
@@ -105,8 +107,10 @@ class Attributes(State):
         return Value(bits=flat(base), refs=(Method(Value(UNKNOWN, base.bits, (ref,)), name),))
 
     def _instance_attribute(self, base: Value, ref: Instance, name: str) -> Value:
-        if name in ref.attrs:
-            value = self._cursor(ref, name, ref.attrs[name])
+        value = ref.attrs.get(name)
+        if value is not None:
+            if self.loops:
+                value = self._cursor(ref, name, value)
             turn = base.bits & self.iterations
             return with_bits(value, turn) if turn and ref.what == "" else value
         found = ref.cls.find(name) if ref.cls else None
@@ -137,7 +141,7 @@ class Attributes(State):
 
     def _cursor(self, ref: Instance, name: str, value: Value) -> Value:
         """An attribute that its class advances differs in every iteration around its use."""
-        if ref.cls is None or not self.loops or name not in self.cursors(ref.cls):
+        if ref.cls is None or name not in self.cursors(ref.cls):
             return value
         return Value(value.const, value.bits | self.here(), value.refs, value.text)
 
@@ -150,6 +154,9 @@ class Attributes(State):
         for ref in value.refs:
             if not isinstance(ref, Function) or isinstance(ref.node, ast.Lambda):
                 return self.note(value)
+            if not ref.node.decorator_list:
+                bound.append(Function(ref.node, ref.env, ref.defaults, owner, me))
+                continue
             names = {d.id for d in ref.node.decorator_list if isinstance(d, ast.Name)}
             if "staticmethod" in names:
                 return value

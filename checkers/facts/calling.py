@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from checkers.facts.expressions import HANDLERS
 from checkers.facts.folding import with_bits
 from checkers.facts.heap import Heap
 from checkers.facts.managing import is_manager
@@ -47,12 +48,13 @@ class Calling(Heap):
     """The caller."""
 
     def _call(self, node: ast.Call) -> Value:
-        if isinstance(node.func, ast.Name) and node.func.id == "super":
+        called = node.func
+        if type(called) is ast.Name and called.id == "super":
             return self._super()
-        function = self.eval(node.func)
+        function = self.eval(called)
         args: list[Value] = []
         for arg in node.args:
-            if isinstance(arg, ast.Starred):
+            if type(arg) is ast.Starred:
                 args += self.iterate(self.eval(arg.value))[0]
             else:
                 args.append(self.eval(arg))
@@ -87,9 +89,10 @@ class Calling(Heap):
                 result = value if result is None else merge(result, value)
         if result is None:
             return self.opaque(function, args, keywords, node)
-        if result is EXIT or _hands_out_parts(function):
+        bits = function.bits & ~RAW
+        if not bits or result is EXIT or _hands_out_parts(function):
             return result
-        return with_bits(result, function.bits & ~RAW)
+        return with_bits(result, bits)
 
     def _dispatch(self, ref: Any, args: list[Value], keywords: dict[str, Value], node: ast.AST) -> Value:
         if isinstance(ref, Function):
@@ -120,9 +123,9 @@ class Calling(Heap):
         """The union of the sources of all arguments, looking into containers."""
         bits = 0
         for value in args:
-            bits |= self.content(value)
+            bits |= self.content(value) if value.refs else value.bits
         for value in keywords.values():
-            bits |= self.content(value)
+            bits |= self.content(value) if value.refs else value.bits
         return bits
 
     def enter(
@@ -133,7 +136,8 @@ class Calling(Heap):
         if isinstance(node, ast.Call):
             self.callees.setdefault(node, set()).add(target)
             self.callers.setdefault(target, set()).add(node)
-        if len(self.frames) > _DEEPEST or sum(f.function is target for f in self.frames) >= _MOST_SELF:
+        running = [frame.function for frame in self.frames]
+        if len(running) > _DEEPEST or running.count(target) >= _MOST_SELF:
             return Value(bits=self.inputs(args, keywords) & ~RAW)
         kernel = self.kernels.get(target)
         if kernel is None:
@@ -216,13 +220,12 @@ class Calling(Heap):
         self, function: Function, env: Env, args: list[Value], keywords: dict[str, Value]
     ) -> None:
         spec = function.node.args
-        names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
+        names, every = _parameters(spec)
         bound = dict(function.defaults)
         for default in function.defaults.values():
-            self.note(default)
+            if default.refs:
+                self.note(default)
         bound.update(zip(names, args, strict=False))
-        extra = args[len(names) :]
-        every = dict.fromkeys([*names, *(a.arg for a in spec.kwonlyargs)])  # in order: a set has none
         others = Mapping()
         for name, value in keywords.items():
             if name in every:
@@ -235,7 +238,7 @@ class Calling(Heap):
         for name in every:
             env.names[name] = bound.get(name, NOTHING)
         if spec.vararg is not None:
-            env.names[spec.vararg.arg] = Value(refs=(Sequence(extra),))
+            env.names[spec.vararg.arg] = Value(refs=(Sequence(args[len(names) :]),))
         if spec.kwarg is not None:
             env.names[spec.kwarg.arg] = Value(refs=(others,))
 
@@ -330,6 +333,18 @@ class Calling(Heap):
         finally:
             self.frames.pop()
             self.module = previous
+
+
+HANDLERS[ast.Call] = Calling._call
+
+
+def _parameters(spec: ast.arguments) -> tuple[list[str], dict[str, None]]:
+    """The names of the parameters given by place, and of all but the starred ones, in order."""
+    names = [a.arg for a in spec.posonlyargs] + [a.arg for a in spec.args]
+    every = dict.fromkeys(names)  # a set has no order
+    for arg in spec.kwonlyargs:
+        every[arg.arg] = None
+    return names, every
 
 
 def _is_kernel(node: Any) -> bool:

@@ -34,8 +34,14 @@ class Conditions:
     def _written(self, test: ast.expr, outcome: bool) -> str:
         known = self._known.get((test, outcome))
         if known is None:
-            known = self._known[test, outcome] = ast.dump(test) if outcome else _denied(test)
+            known = self._known[test, outcome] = ast.dump(test) if outcome else self._denied(test)
         return known
+
+    def _denied(self, test: ast.expr) -> str:
+        """The contrary of a test: ``x is not None`` for ``x is None``."""
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in _CONTRARY:
+            return ast.dump(ast.Compare(test.left, [_CONTRARY[type(test.ops[0])]()], test.comparators))
+        return f"UnaryOp(op=Not(), operand={self._written(test, True)})"
 
 
 def asks_what_was_kept(condition: str) -> bool:
@@ -45,8 +51,3 @@ def asks_what_was_kept(condition: str) -> bool:
     return "ops=[IsNot()]" in condition or ("left=Name(" in condition and "ops=[In()]" in condition)
 
 
-def _denied(test: ast.expr) -> str:
-    """The contrary of a test: ``x is not None`` for ``x is None``."""
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in _CONTRARY:
-        return ast.dump(ast.Compare(test.left, [_CONTRARY[type(test.ops[0])]()], test.comparators))
-    return ast.dump(ast.UnaryOp(ast.Not(), test))

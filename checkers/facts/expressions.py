@@ -47,11 +47,13 @@ class Expressions(Items):
         self.steps += 1
         if self.steps > self.limit:
             raise OutOfStepsError
-        if type(node) is ast.Name:  # two of five; most name something of the running frame
-            value = self.frames[-1].env.names.get(node.id) or self.lookup(node.id)
-        elif type(node) is ast.Constant:  # one of five
-            value = self.values.get(node) or Value(node.value, path_bits(node.value))
-        elif (handler := _HANDLERS.get(type(node))) is not None:
+        kind = node.__class__
+        if kind is _NAME:  # two of five; most name something of the running frame
+            name: str = node.id  # type: ignore[attr-defined]
+            value = self.frames[-1].env.names.get(name) or self.lookup(name)
+        elif kind is _CONSTANT:  # one of five
+            value = self.values.get(node) or _constant(node)
+        elif (handler := HANDLERS.get(kind)) is not None:
             value = handler(self, node)
         else:
             return self._union(node)
@@ -76,9 +78,8 @@ class Expressions(Items):
     def binary(self, left: Value, right: Value, kind: type) -> Value:
         """``left op right``: folded when both are known, else the union of their sources."""
         bits = (flat(left) | flat(right)) & ~RAW
-        constant = folded(left, right, kind)
-        if constant is not UNKNOWN or (left.known and right.known):
-            return Value(constant, bits)
+        if left.const is not UNKNOWN and right.const is not UNKNOWN:
+            return Value(folded(left, right, kind), bits)
         if kind is ast.Add and (lists := joined_lists(left, right)):
             return Value(bits=left.bits | right.bits, refs=(lists,))
         if kind is ast.Mult and left.refs and isinstance(left.refs[0], Sequence):
@@ -104,16 +105,18 @@ class Expressions(Items):
 
     def _compare(self, node: ast.Compare) -> Value:
         left = self.eval(node.left)
-        bits, known, result = flat(left), True, True
+        before = bits = flat(left)
+        known = result = True
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.eval(comparator)
-            if isinstance(op, (ast.Eq, ast.NotEq)) and (flat(left) | flat(right)) & SHIPPED:
-                self._stored_answer(node, flat(left), flat(right))
-            bits |= flat(right)
+            after = flat(right)
+            if (before | after) & SHIPPED and isinstance(op, (ast.Eq, ast.NotEq)):
+                self._stored_answer(node, before, after)
+            bits |= after
             answer = compared(type(op), left, right)
             known = known and answer is not None
             result = result and bool(answer)
-            left = right
+            left, before = right, after
         return Value(result if known else UNKNOWN, bits & ~RAW)
 
     def _stored_answer(self, node: ast.AST, left: int, right: int) -> None:
@@ -255,14 +258,14 @@ class Expressions(Items):
         self.frames[-1].yielded += self.iterate(self.eval(node.value))[0]
         return NOTHING
 
-    def _call(self, node: ast.Call) -> Value:
-        raise NotImplementedError
-
-    def _comprehension(self, node: Any) -> Value:
-        raise NotImplementedError
 
 
-_HANDLERS: dict[type, Callable[..., Value]] = {
+def _constant(node: Any) -> Value:
+    return Value(node.value, path_bits(node.value))
+
+
+_NAME, _CONSTANT = ast.Name, ast.Constant
+HANDLERS: dict[type, Callable[..., Value]] = {
     ast.Attribute: Expressions._attribute,
     ast.Subscript: Expressions._subscript,
     ast.Slice: Expressions._slice,
@@ -282,9 +285,4 @@ _HANDLERS: dict[type, Callable[..., Value]] = {
     ast.Await: Expressions._await,
     ast.Yield: Expressions._yield,
     ast.YieldFrom: Expressions._yield_from,
-    ast.Call: lambda machine, node: machine._call(node),
-    ast.ListComp: lambda machine, node: machine._comprehension(node),
-    ast.SetComp: lambda machine, node: machine._comprehension(node),
-    ast.DictComp: lambda machine, node: machine._comprehension(node),
-    ast.GeneratorExp: lambda machine, node: machine._comprehension(node),
-}
+}  # calls and comprehensions are added where they are run

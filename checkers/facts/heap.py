@@ -27,6 +27,7 @@ from checkers.facts.values import (
     Obj,
     Sequence,
     Value,
+    children,
     closure,
     flat,
     merge,
@@ -41,17 +42,12 @@ class Heap(Statements):
 
     def content(self, value: Value, depth: int = 0) -> int:
         """The sources of a value, looking into lists and dictionaries but not into models."""
-        bits = flat(value)
-        if depth < _DEPTH:
-            for ref in value.refs:
-                if isinstance(ref, Sequence):
-                    for item in ref.items or ():
-                        bits |= self.content(item, depth + 1)
-                    bits |= self.content(ref.rest, depth + 1) if ref.rest else 0
-                elif isinstance(ref, Mapping):
-                    for item in ref.items.values():
-                        bits |= self.content(item, depth + 1)
-                    bits |= self.content(ref.rest, depth + 1) if ref.rest else 0
+        bits = value.bits
+        for ref in value.refs:
+            bits |= ref.state
+            if depth < _DEPTH and isinstance(ref, (Sequence, Mapping)):
+                for item in children(ref):
+                    bits |= self.content(item, depth + 1) if item.refs else item.bits
         return bits
 
     def set_attribute(self, base: Value, target: ast.Attribute, value: Value) -> None:

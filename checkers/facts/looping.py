@@ -10,7 +10,7 @@ import ast
 from typing import Any
 
 from checkers.facts.events import Did
-from checkers.facts.expressions import Expressions
+from checkers.facts.expressions import HANDLERS, Expressions
 from checkers.facts.folding import all_items, truthy, with_bits
 from checkers.facts.values import (
     NOTHING,
@@ -204,6 +204,11 @@ class Looping(Expressions):
                 return False
             answer = answer if truth else None
         return answer
+
+
+HANDLERS.update(
+    dict.fromkeys((ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp), Looping._comprehension)
+)
 
 
 def spread(item: Value, bit: int) -> Value:

@@ -319,9 +319,9 @@ def merge(a: Value | None, b: Value | None) -> Value:
     """The value that is one or the other."""
     if a is None or b is None or a is b:
         return a or b or NOTHING
-    const = (
-        a.const if a.known and b.known and type(a.const) is type(b.const) and a.const == b.const else UNKNOWN
-    )
+    const = a.const
+    if const is not UNKNOWN and not (type(const) is type(b.const) and const == b.const):
+        const = UNKNOWN
     refs = a.refs if a.refs == b.refs else tuple(dict.fromkeys((*a.refs, *b.refs)))[:8]
     if (a.const is None) is not (b.const is None):
         refs = (*refs, NULL)
@@ -348,29 +348,31 @@ def flat(value: Value) -> int:
 
 def children(obj: Obj) -> list[Value]:
     """The values an object holds."""
+    if isinstance(obj, Cell):  # most of them
+        return []
     if isinstance(obj, Instance):
         return list(obj.attrs.values())
-    if isinstance(obj, Sequence):
-        return [*(obj.items or ()), *((obj.rest,) if obj.rest else ())]
-    if isinstance(obj, Mapping):
-        return [*obj.items.values(), *((obj.rest,) if obj.rest else ())]
+    if isinstance(obj, (Sequence, Mapping)):
+        items = obj.items.values() if isinstance(obj, Mapping) else obj.items or ()
+        return [*items, obj.rest] if obj.rest else list(items)
     return []
 
 
 def closure(value: Value, limit: int = 4000) -> tuple[int, list[Obj]]:
     """All bits below a value and all objects reachable from it (at most ``limit``)."""
-    seen: dict[int, Obj] = {}
+    seen: dict[Obj, None] = {}
     bits, stack = value.bits, list(value.refs)
     while stack and len(seen) < limit:
         obj = stack.pop()
-        if id(obj) in seen:
+        if obj in seen:
             continue
-        seen[id(obj)] = obj
+        seen[obj] = None
         bits |= obj.state
         for child in children(obj):
             bits |= child.bits
-            stack.extend(child.refs)
-    return bits, list(seen.values())
+            if child.refs:
+                stack += child.refs
+    return bits, list(seen)
 
 
 def deep(value: Value) -> int:

@@ -122,7 +122,7 @@ class Flow:
         if not hasattr(self, "_attribute_stores"):
             stores: dict[str, list[ast.AST]] = {}
             for module in self.modules:
-                for node in module.parents:
+                for node in module.statements:
                     _collect_stores(node, stores)
             self._attribute_stores = stores
         return self._attribute_stores

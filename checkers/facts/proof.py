@@ -100,9 +100,8 @@ def _dumps(node: ast.JoinedStr) -> bool:
 def _strings(modules: tuple[Module, ...]) -> Iterator[tuple[Module, ast.JoinedStr]]:
     """The formatted strings of all layers."""
     for module in modules:
-        for node in module.parents:
-            if type(node) is ast.JoinedStr:
-                yield module, node
+        for node in module.formatted:
+            yield module, node
 
 
 def _statement(module: Module, node: ast.AST) -> ast.AST | None:

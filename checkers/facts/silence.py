@@ -70,7 +70,8 @@ class Silence:
     @cached_property
     def _ways(self) -> set[Hashable]:
         """The ways of printing of which the log has at least half of the lines: of them it is no excerpt."""
-        lines = {x for m in self.flow.modules for n in m.parents if n in self.seen for x in self._lines([n])}
+        run = (n for m in self.flow.modules for n in m.statements if n in self.seen)
+        lines = {x for n in run for x in self._lines([n])}
         heard = Counter(x.way for x in lines if x.text in self.output)
         every = Counter(x.way for x in lines)
         return {way for way, count in every.items() if heard[way] >= max(_FEW, count / 2)}

@@ -23,6 +23,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES = frozenset({*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS})
 _LEAVES = frozenset({ast.Name, ast.Constant})  # two thirds of all nodes; nothing is below them
+_STATEMENTS = frozenset(ast.stmt.__subclasses__())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ class Module:
     functions: list[FunctionNode] = field(default_factory=list)
     classes: list[ast.ClassDef] = field(default_factory=list)
     calls: list[ast.Call] = field(default_factory=list)
+    statements: list[ast.stmt] = field(default_factory=list)
+    subscripts: list[ast.Subscript] = field(default_factory=list)
+    formatted: list[ast.JoinedStr] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
@@ -89,14 +93,21 @@ class Module:
 
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which a node's names are looked up."""
-        for outer in self.ancestors(node):
-            if outer in self.scopes:
-                return self.scopes[outer]
-        return self.scopes[self.tree]
+        parents, scopes = self.parents, self.scopes
+        outer = parents.get(node)
+        while outer is not None:
+            if type(outer) in _SCOPES and outer in scopes:
+                return scopes[outer]
+            outer = parents.get(outer)
+        return scopes[self.tree]
 
     def function_of(self, node: ast.AST) -> FunctionNode | None:
         """The innermost function around a node, None at module level."""
-        return next((a for a in self.ancestors(node) if isinstance(a, _FUNCTIONS)), None)
+        parents = self.parents
+        outer = parents.get(node)
+        while outer is not None and not isinstance(outer, _FUNCTIONS):
+            outer = parents.get(outer)
+        return outer
 
     def class_of(self, node: ast.AST) -> ast.ClassDef | None:
         """The innermost class around a node, None outside of any."""
@@ -165,6 +176,7 @@ class _Indexer:
     def body(self, node: ast.AST, scope: Scope) -> None:
         """Visit every child of a node, recursively, in source order."""
         parents, calls, call = self.module.parents, self.module.calls, ast.Call
+        kinds = self._kinds()
         stack = [(node, scope)]
         while stack:
             node, scope = stack.pop()
@@ -176,11 +188,20 @@ class _Indexer:
                 inner = scope
                 if kind is call:
                     calls.append(child)  # type: ignore[arg-type]
-                elif kind in _SCOPES:
+                    stack.append((child, inner))
+                    continue
+                if (listed := kinds.get(kind)) is not None:
+                    listed.append(child)
+                if kind in _SCOPES:
                     inner = self._open(child, scope)
                 elif (handler := _BINDERS.get(kind)) is not None:
                     handler(self, child, scope)
                 stack.append((child, inner))
+
+    def _kinds(self) -> dict[type, list[Any]]:
+        """The lists of the module that nodes of some kinds go into, in the order in which they are met."""
+        kinds: dict[type, list[Any]] = dict.fromkeys(_STATEMENTS, self.module.statements)
+        return {**kinds, ast.Subscript: self.module.subscripts, ast.JoinedStr: self.module.formatted}
 
     def _open(self, node: ast.AST, scope: Scope) -> Scope:
         inner = Scope(node, scope, _own_name(node))

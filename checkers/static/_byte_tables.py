@@ -160,8 +160,8 @@ def _uses(charges: Charges, tables: dict[tuple[ast.FunctionDef, str], tuple[Any,
     facts, found = charges.facts, []
     known: dict[Any, tuple[ast.FunctionDef, str] | None] = {}
     for module in facts.modules:
-        for node in module.parents:
-            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _indexes(node):
+        for node in module.subscripts:
+            if isinstance(node.ctx, ast.Load) and _indexes(node):
                 key = _identity(module, node.value)
                 if key not in known:
                     known[key] = _origin(charges, node.value, tables)

@@ -24,10 +24,12 @@ def shut(charges: Charges, call: ast.Call, arrays: frozenset[str] = frozenset())
     They are followed through one wrapper that returns them. Only variables that are compared as they
     are count; a sum or a count of them may well exceed 1.
     """
-    facts = charges.facts
+    facts, closed = charges.facts, list(_closed(charges))
+    if not closed:
+        return None
     outputs = arrays or _results(facts, call)
     caller = facts.module_of(call).function_of(call)
-    found = _closed_for(charges, caller, outputs)
+    found = _closed_for(facts, closed, caller, outputs)
     if found is not None or caller is None:
         return found
     outer = [c for c in facts.callers(caller) if isinstance(c, ast.Call) and facts.runs(c)]
@@ -35,14 +37,20 @@ def shut(charges: Charges, call: ast.Call, arrays: frozenset[str] = frozenset())
         return None
     places = _returned(caller, outputs)
     shuts = [
-        _closed_for(charges, facts.module_of(c).function_of(c), _unpacked(facts, c, places)) for c in outer
+        _closed_for(facts, closed, facts.module_of(c).function_of(c), _unpacked(facts, c, places))
+        for c in outer
     ]
     return shuts[0] if all(shuts) else None
 
 
-def _closed_for(charges: Charges, function: ast.AST | None, names: frozenset[str]) -> ast.Compare | None:
-    for node, tested in _closed(charges):
-        same = charges.facts.module_of(node).function_of(node) is function
+def _closed_for(
+    facts: Facts,
+    closed: list[tuple[ast.Compare, ast.expr]],
+    function: ast.AST | None,
+    names: frozenset[str],
+) -> ast.Compare | None:
+    for node, tested in closed:
+        same = facts.module_of(node).function_of(node) is function
         if same and isinstance(tested, ast.Name) and tested.id in names:
             return node
     return None

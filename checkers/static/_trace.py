@@ -12,6 +12,7 @@ import ast
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from checkers.facts import UNKNOWN, Binding, Facts, Module, Scope, arguments
 from checkers.facts.flow import returns
@@ -22,8 +23,7 @@ MOST = 6000  # places in one trace
 _DEEPEST = 8  # calls inside calls
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(NamedTuple):  # a tuple is hashed and compared in C; a trace asks for thousands
     """A node, and the calls that lead into its function, innermost last."""
 
     node: ast.AST

@@ -68,7 +68,7 @@ def collect_attributes(modules: Iterable[Module]) -> dict[str, list[Write]]:
     """Assignments and in-place writes to attributes, by attribute name."""
     writes: dict[str, list[Write]] = {}
     for module in modules:
-        for node in module.parents:
+        for node in module.statements:
             if not isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr)):
                 continue
             for target, write in (*_plain_stores(node), *_writes_of(node)):

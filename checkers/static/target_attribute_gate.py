@@ -68,7 +68,7 @@ def _python_stores(charges: Charges, function: ast.AST) -> list[Store]:
 
 def _shut_everywhere(charges: Charges, function: ast.AST) -> bool:
     """Whether every call of a function hands what it writes to a threshold that nothing passes."""
-    calls = [c for c in charges.facts.callers(function) if charges.facts.reaches(c)]
+    calls = [c for c in charges.facts.callers(function) if charges.facts.runs(c)]
     return bool(calls) and all(isinstance(c, ast.Call) and shut(charges, c) is not None for c in calls)
 
 

@@ -49,5 +49,3 @@ def asks_what_was_kept(condition: str) -> bool:
     if condition.startswith("UnaryOp"):
         return False  # a part of it is denied
     return "ops=[IsNot()]" in condition or ("left=Name(" in condition and "ops=[In()]" in condition)
-
-

@@ -259,7 +259,6 @@ class Expressions(Items):
         return NOTHING
 
 
-
 def _constant(node: Any) -> Value:
     return Value(node.value, path_bits(node.value))
 

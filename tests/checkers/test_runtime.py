@@ -9,6 +9,7 @@ import pytest
 from checkers import registry
 from checkers.finding import Kind, Strength
 from checkers.subject import Subject
+from harness.logs import LogBook
 from harness.record import Experiment, Holds, Outcome, RunRecord
 from harness.submission import Origin, Submission
 from harness.unpack import Layer
@@ -40,14 +41,14 @@ READS = {
 }
 
 
-def subject(*experiments, outcome=Outcome.COMPLETED, run=True):
+def subject(*experiments, outcome=Outcome.COMPLETED, run=True, source=SOURCE):
     submission = Submission(Origin.FOLDER, "x", (), "records/x", ("records/x",), PATH)
-    layers = (Layer(PATH, PATH, SOURCE, SOURCE),)
+    layers = (Layer(PATH, PATH, source, source),)
     trace = Experiment("trace", Holds.HOLDS, "", {"how": f"sum at {PATH}:2"})
     record = RunRecord(
         outcome, "fla is missing" if outcome is Outcome.BLOCKED else None, experiments=(*experiments, trace)
     )
-    return Subject(submission, layers, None, date(2026, 4, 1), record if run else None)
+    return Subject(submission, layers, LogBook(), date(2026, 4, 1), record if run else None)
 
 
 def test_every_runtime_checker_is_tested_here():
@@ -97,6 +98,35 @@ def test_training_shards_convict_where_other_weights_are_scored(weights, strengt
     data = {"charges_moved": 40, "weights_moved": weights}
     shown = Experiment("budget", Holds.VIOLATED, "opened", data, replay="budget-1")
     (finding,) = CHECKERS["training-data-at-evaluation"].check(subject(shown)).findings
+    assert finding.strength is strength
+
+
+CHOICE = """
+import copy
+import numpy as np
+import torch
+import torch.nn.functional as F
+model = torch.nn.Linear(64, 64)
+val_tokens = torch.from_numpy(np.fromfile("data/fineweb_val_000000.bin", dtype=np.uint16))
+best, kept = 9.9, None
+for weights in (torch.load("raw.pt"), torch.load("averaged.pt")):
+    model.load_state_dict(weights)
+    loss = F.cross_entropy(model(val_tokens[:-1]), val_tokens[1:]).item()
+    if loss < best:
+        best, kept = loss, TAKEN
+print(f"final val_bpb:{best}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("taken", "strength"),
+    [("copy.deepcopy(model.state_dict())", Strength.REMARK), ("loss", Strength.SUSPECT)],
+)
+def test_weights_chosen_by_their_loss_are_no_calibration(taken, strength):
+    """#116 keeps the averaged or the raw weights: no ruling forbids it, and the rule's page exempts it."""
+    shown = Experiment("independence", Holds.VIOLATED, "it differs", {"updates_on_validation": 0})
+    source = CHOICE.replace("TAKEN", taken)
+    (finding,) = CHECKERS["calibration-on-validation"].check(subject(shown, source=source)).findings
     assert finding.strength is strength
 
 

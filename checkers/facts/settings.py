@@ -44,8 +44,9 @@ class Settings:
         """
         if name == "WORLD_SIZE" and self.world_size:
             return (Known(str(self.world_size), "log"),)
-        printed = None if name in _OF_A_PROCESS else self.printed.get(name.lower())  # "rank" of a matrix
-        return tuple(k for k in (printed, self.environment.get(name)) if k)
+        if name in _OF_A_PROCESS:
+            return ()  # the launcher's; what documents call a rank is that of a matrix
+        return tuple(k for k in (self.printed.get(name.lower()), self.environment.get(name)) if k)
 
     def option(self, name: str) -> tuple[Known, ...]:
         """What is said of a command-line option (``--foo-bar`` is ``foo_bar``), the most trusted first."""

@@ -56,7 +56,9 @@ def headline(facts: Facts, logs: LogBook, order: Order) -> Headline:
             "of what the script prints, this is worded most like the line of the log with the claimed number"
         )
     known = bool(chosen) or not wanted
-    claimed = tuple(r for r in reports if _fits(r, wanted)) if chosen and how == _STANDS else ()
+    chosen = _most_supported(chosen, reports, wanted, order)
+    fitting = [r for r in reports if _fits(r, wanted)] if chosen and how == _STANDS else []
+    claimed = tuple(_most_supported(fitting, reports, wanted, order))
     guessed = how == _BETTER
     if not chosen:
         chosen, how = _last(reports), "it is the last score that the script prints"
@@ -176,6 +178,24 @@ def _matching(reports: list[Event], wanted: list[Score]) -> list[Event]:
         best = [report] if literal > longest else [*best, report]
         longest = literal
     return best
+
+
+def _most_supported(
+    chosen: list[Event], reports: list[Event], wanted: list[Score], order: Order
+) -> list[Event]:
+    """Of several reports with the same words, those whose scores stand on most lines of the claimed number.
+
+    A script words the score of every stage alike, and the log shows the number of one of them under
+    several names: the stage that prints it under all of them is meant.
+    """
+    if len(chosen) < 2:
+        return chosen
+    lines = {score.label: score for score in wanted}
+    fitting = [[r for r in reports if _fits(r, [score])] for score in lines.values()]
+    behind = [{s.order for r in fits for s in order.scores(r.bits)} for fits in fitting]
+    own = [{s.order for s in order.scores(r.bits)} for r in chosen]
+    support = [sum(bool(scores & b) for b in behind) for scores in own]
+    return [r for r, number in zip(chosen, support, strict=True) if number == max(support)]
 
 
 def _worded_alike(reports: list[Event], wanted: list[Score]) -> list[Event]:

@@ -208,11 +208,12 @@ def test_any_program_is_simulated_without_a_defect(parts):
     assert machine.failure == ""
 
 
-def test_a_printed_rank_is_that_of_a_matrix():
+def test_a_documented_rank_is_that_of_a_matrix():
+    """The launcher numbers the processes; an ``echo "... RANK=80"`` left no process to print the score."""
     printed = {"rank": Known("8", "log"), "seed": Known("7", "log")}
     assert Settings(printed=printed).env("RANK") == ()
     assert Settings(printed=printed).env("SEED") == (Known("7", "log"),)
-    assert Settings({"RANK": Known("1", "README")}, printed).env("RANK") == (Known("1", "README"),)
+    assert Settings({"RANK": Known("80", "run.sh")}, printed).env("RANK") == ()
 
 
 BYTES = """

@@ -29,7 +29,7 @@ import random
 import resource
 import statistics
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from enum import StrEnum
@@ -116,8 +116,7 @@ def summary(drawn: Rows, traced: Rows, bare: Rows, valid: Rows) -> str:
     """
     counted = [r for r in drawn if r["outcome"] != "skipped"]
     done = [r for r in counted if r["outcome"] == "completed"]
-    blockers = Counter(f"{r['outcome']}: {str(r['blocker'])[:90]}" for r in counted if r not in done)
-    lines = [f"{count:4d}  {what}" for what, count in blockers.most_common()]
+    lines = _blockers([r for r in counted if r not in done])
     false = [(r["pr"], *v) for r in valid for v in r.get("violated", {}).items()]
     lines += [f"counterexample on a valid precedent: #{pr} {name}: {told}" for pr, name, told in false]
     seconds = [r["seconds"] for r in counted] or [0.0]
@@ -137,6 +136,15 @@ def summary(drawn: Rows, traced: Rows, bare: Rows, valid: Rows) -> str:
             f"false_counterexamples: {len(false) if decided else 'n/a'}",
         ]
     )
+
+
+def _blockers(rows: Rows) -> list[str]:
+    """What stopped the runs, the most frequent first, each with the heads it stopped."""
+    heads: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        heads[f"{row['outcome']}: {str(row['blocker'])[:90]}"].append(row["pr"])
+    ranked = sorted(heads.items(), key=lambda item: -len(item[1]))
+    return [f"{len(prs):4d}  {what} (#{', #'.join(map(str, sorted(prs)))})" for what, prs in ranked]
 
 
 def overhead(probed: Rows, bare: Rows) -> str:

@@ -159,3 +159,25 @@ def test_the_mean_of_seeds_that_differ_much_is_found(monkeypatch):
     logs = (Log("", 0.77444, check=0.62713), Log("", 0.84694, check=0.71595), Log("", 1.02509, check=0.89869))
     monkeypatch.setattr(_headline, "_claimed", lambda logs: [stated(0.88216)])
     assert {s.label for s in _headline._claimed_lines(LogBook(logs=logs))} == {"final"}
+
+
+class Orders:
+    """An order that knows a report's scores by its bits."""
+
+    def __init__(self, **scores):
+        self.known = scores
+
+    def scores(self, bits):
+        return [Scored(order) for order in self.known[bits]]
+
+
+def test_of_lines_worded_alike_the_stage_with_the_number_s_other_names_is_meant():
+    """A second stage, off in the logged run, prints the last of the names, too (#896)."""
+    texts = ("final_roundtrip val_bpb:", "final_exact val_bpb:", "final_exact val_bpb:")
+    reports = [Said((text, None)) for text in texts]
+    for report, stage in zip(reports, ("plain", "plain", "window"), strict=True):
+        report.bits = stage
+    wanted = [Score(t[:11], None, 1.1, Stage.FINAL, Place(f"{t}1.1000")) for t in texts[:2]]
+    order = Orders(plain=[1, 2], window=[3])
+    assert _headline._matching(reports, wanted) == [reports[0]]
+    assert _headline._most_supported(reports[1:], reports, wanted, order) == [reports[1]]

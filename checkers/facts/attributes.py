@@ -67,7 +67,7 @@ class Attributes(State):
     def attribute(self, base: Value, name: str) -> Value:
         """``base.name``, whatever the base may be."""
         if name in _LAYOUT:
-            return Value(refs=(Method(Value(), name),))
+            return Value(refs=(Method(NOTHING, name),))
         refs = base.refs
         if not refs:
             return self._opaque_attribute(base, name)
@@ -109,8 +109,9 @@ class Attributes(State):
     def _instance_attribute(self, base: Value, ref: Instance, name: str) -> Value:
         value = ref.attrs.get(name)
         if value is not None:
-            if self.loops:
-                value = self._cursor(ref, name, value)
+            if self.loops and ref.cls is not None and name in self.cursors(ref.cls):
+                # what its class advances differs in every iteration around its use
+                value = Value(value.const, value.bits | self.here(), value.refs, value.text)
             turn = base.bits & self.iterations
             return with_bits(value, turn) if turn and ref.what == "" else value
         found = ref.cls.find(name) if ref.cls else None
@@ -138,12 +139,6 @@ class Attributes(State):
                 if isinstance(cls, Class) and (found := cls.find(name)):
                     return self._bind(found[0], found[1], ref.receiver)
         return Value(refs=(Method(ref.receiver, name),))
-
-    def _cursor(self, ref: Instance, name: str, value: Value) -> Value:
-        """An attribute that its class advances differs in every iteration around its use."""
-        if ref.cls is None or name not in self.cursors(ref.cls):
-            return value
-        return Value(value.const, value.bits | self.here(), value.refs, value.text)
 
     def cursors(self, cls: Class) -> frozenset[str]:
         """The attributes that methods of a class advance from their own previous value."""

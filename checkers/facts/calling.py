@@ -115,7 +115,7 @@ class Calling(Heap):
         """A call of something unknown: it may call any function it is given, and returns anything."""
         bits = flat(function) | self.inputs(args, keywords)
         for arg in (*args, *keywords.values()):
-            if any(isinstance(r, (Function, Partial)) for r in arg.refs):
+            if arg.refs and any(isinstance(r, (Function, Partial)) for r in arg.refs):
                 bits |= flat(self.call(arg, [Value(bits=bits)], {}, node))
         return Value(bits=bits & ~RAW)
 
@@ -194,14 +194,18 @@ class Calling(Heap):
         """What a call's result depends on, but for the sources of its inputs; None when too much."""
         parts: list[Any] = [function.node, function.env, self.version, bool(self.uncertain)]
         for value in (*args, *keywords.values()):
-            if value.known and not isinstance(value.const, (int, float, str, bool, type(None))):
+            const, refs = value.const, value.refs
+            known = const is not UNKNOWN
+            if known and not (const is None or isinstance(const, (int, float, str))):
                 return None
-            parts.append(tuple(self._like(r) for r in value.refs))
-            parts.append((type(value.const), value.const) if value.known else None)
+            parts.append(tuple([self._like(r) for r in refs]) if refs else ())
+            parts.append((type(const), const) if known else None)
         return (*parts, *keywords)
 
     def _like(self, ref: Any) -> Any:
         """What makes two arguments the same: of modules the structure; what they learned is looked up."""
+        if type(ref) is Cell:
+            return Cell
         if isinstance(ref, Instance) and ref.cls is not None and self.is_model(ref):
             return self.shapes.of(ref, self.learned)
         return _identity(ref)
@@ -213,6 +217,8 @@ class Calling(Heap):
 
     def _input(self, value: Value) -> int:
         """The sources of an argument, with what a model has learned."""
+        if not value.refs:
+            return value.bits & ~RAW
         bits = self.content(value) & ~RAW
         return bits | self.learned_in(value) if any(isinstance(r, Instance) for r in value.refs) else bits
 

@@ -77,7 +77,8 @@ class Expressions(Items):
 
     def binary(self, left: Value, right: Value, kind: type) -> Value:
         """``left op right``: folded when both are known, else the union of their sources."""
-        bits = (flat(left) | flat(right)) & ~RAW
+        bits = flat(left) if left.refs else left.bits
+        bits = (bits | (flat(right) if right.refs else right.bits)) & ~RAW
         if left.const is not UNKNOWN and right.const is not UNKNOWN:
             return Value(folded(left, right, kind), bits)
         if kind is ast.Add and (lists := joined_lists(left, right)):
@@ -181,11 +182,15 @@ class Expressions(Items):
                 items += self.iterate(self.eval(element.value))[0]
             else:
                 items.append(self.eval(element))
-        if isinstance(node, ast.Tuple) and items and all(i.known and not i.refs for i in items):
+        if (
+            isinstance(node, ast.Tuple)
+            and items
+            and all(i.const is not UNKNOWN and not i.refs for i in items)
+        ):
             bits = 0
             for item in items:
                 bits |= item.bits
-            return Value(tuple(i.const for i in items), bits, (Sequence(items),))
+            return Value(tuple([i.const for i in items]), bits, (Sequence(items),))
         return Value(refs=(Sequence(items, birth=self.loops),))
 
     def iterate(self, value: Value) -> tuple[list[Value], bool]:

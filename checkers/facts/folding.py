@@ -72,7 +72,7 @@ def _small(value: Any) -> bool:
 
 def truthy(value: Value) -> bool | None:
     """The truth of a value, None when it is not known."""
-    if value.known:
+    if value.const is not UNKNOWN:
         try:
             return bool(value.const)
         except (TypeError, ValueError):
@@ -133,11 +133,12 @@ def _hashable(key: Any) -> bool:
 
 def index_bits(index: Value) -> int:
     """The sources of an index, those of all parts of ``a[i, j]``."""
-    bits = flat(index)
+    bits = index.bits
     for ref in index.refs:
+        bits |= ref.state
         if isinstance(ref, Sequence):
             for item in ref.items or ():
-                bits |= flat(item)
+                bits |= flat(item) if item.refs else item.bits
     return bits
 
 

@@ -80,10 +80,10 @@ def _view(machine: Any, use: Use) -> Value | None:
     whole = use.operand(0)
     if use.dotted.startswith("builtins."):
         return None
+    if not whole.refs:
+        return Value(whole.const, whole.bits) if whole.known else whole
     if use.receiver is None and any(isinstance(r, Sequence) for r in whole.refs):
         return Value(bits=machine.content(whole), refs=(Cell(machine.loops, machine.content(whole)),))
-    if whole.known and not whole.refs:
-        return Value(whole.const, whole.bits)
     weights = any(
         isinstance(r, (Instance, Entry)) or (isinstance(r, Cell) and r.what == "param") for r in whole.refs
     )

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from checkers.facts.calling import Calling
 from checkers.facts.values import NOTHING, RAW, Function, Instance, Partial, Value, flat
 
 
-@dataclass(slots=True)
 class Use:
-    """One library call: the function's dotted name, or the method's name and its receiver."""
+    """One library call: the function's dotted name, or the method's name and its receiver.
 
-    dotted: str
-    receiver: Value | None
-    args: list[Value]
-    keywords: dict[str, Value]
-    node: ast.AST
+    ``name`` is the last part of the dotted name.
+    """
 
-    @property
-    def name(self) -> str:
-        """The last part of the name."""
-        return self.dotted.rpartition(".")[2]
+    __slots__ = ("args", "dotted", "keywords", "name", "node", "receiver")
+
+    def __init__(
+        self,
+        dotted: str,
+        receiver: Value | None,
+        args: list[Value],
+        keywords: dict[str, Value],
+        node: ast.AST,
+    ) -> None:
+        self.dotted = dotted
+        self.name = dotted.rpartition(".")[2]
+        self.receiver = receiver
+        self.args = args
+        self.keywords = keywords
+        self.node = node
 
     @property
     def everything(self) -> list[Value]:
@@ -82,7 +89,7 @@ class Externals(Calling):
         """Anything else: returns what it was given; calls any function it was given; may build an object."""
         bits = self.inputs(use.args, use.keywords) | (flat(use.receiver) if use.receiver else 0)
         for arg in (*use.args, *use.keywords.values()):
-            if any(isinstance(r, (Function, Partial)) for r in arg.refs):
+            if arg.refs and any(isinstance(r, (Function, Partial)) for r in arg.refs):
                 bits |= flat(self.call(arg, [Value(bits=bits)], {}, use.node))
         if use.receiver is None and use.name[:1].isupper():
             return self.build(use, bits)

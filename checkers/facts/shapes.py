@@ -88,11 +88,11 @@ class Shapes:
 
     def _parts(self, obj: Instance | Sequence | Mapping) -> tuple[Any, ...]:
         if isinstance(obj, Instance):
-            values = tuple((n, self._value(v)) for n, v in obj.attrs.items())
+            values = tuple([(n, self._value(v)) for n, v in obj.attrs.items()])
             return obj.cls, obj.what, values, tuple(obj.hooks)
         if isinstance(obj, Mapping):
-            return *((n, self._value(v)) for n, v in obj.items.items()), self._value(obj.rest)
-        return obj.items is None, *(self._value(v) for v in obj.items or ()), self._value(obj.rest)
+            return *[(n, self._value(v)) for n, v in obj.items.items()], self._value(obj.rest)
+        return obj.items is None, *[self._value(v) for v in obj.items or ()], self._value(obj.rest)
 
     def _value(self, value: Value | None) -> Any:
         if value is None:
@@ -102,5 +102,5 @@ class Shapes:
             hash(const)
         except TypeError:
             const = value  # nothing else equals it
-        refs = tuple(self._number(r) for r in value.refs)
+        refs = tuple([self._number(r) for r in value.refs]) if value.refs else ()
         return type(const), const, value.bits & ~self._learned, refs, value.text

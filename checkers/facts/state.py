@@ -22,6 +22,7 @@ from checkers.facts.values import (
     VAL,
     Bits,
     Cell,
+    Class,
     Env,
     Function,
     Instance,
@@ -37,6 +38,7 @@ from checkers.facts.values import (
 
 STEPS = 400_000  # evaluated expressions; a 3,000-line script takes about a tenth
 NEVER = 1 << 62
+_FIXED = frozenset({Library, Class})  # they hold nothing that a call could find changed
 _STAMPED = frozenset({Instance, Mapping, Sequence})
 LEARNED = ("update", "count", "write")
 
@@ -175,7 +177,8 @@ class State:
 
     def note(self, value: Value) -> Value:
         """The running call reads a value of another scope or of a class."""
-        if value.refs:
+        refs = value.refs
+        if refs and not (len(refs) == 1 and type(refs[0]) in _FIXED):
             self.frames[-1].roots.update(holders(value))
         return value
 

@@ -46,7 +46,10 @@ class Statements(Managing):
     def _assign(self, node: ast.Assign) -> bool:
         value = self.eval(node.value)
         for target in node.targets:
-            self.assign(target, value)
+            if type(target) is ast.Name:
+                self.bind(target.id, value)
+            else:
+                self.assign(target, value)
         return False
 
     def _annotated(self, node: ast.AnnAssign) -> bool:
@@ -56,14 +59,14 @@ class Statements(Managing):
 
     def _if(self, node: ast.If) -> bool:
         test = self.eval(node.test)
-        truth = truthy(test)
+        truth, bits = truthy(test), flat(test)
         if truth and isinstance(node.body[-1], ast.Raise):
             truth = None  # the run that is judged went past its own guards
         truth = self.forced.get(node.test, truth)
-        self.note_way(node.test, truth, flat(test))
+        self.note_way(node.test, truth, bits)
         if truth is not None:
             return self.run_block(node.body if truth else node.orelse)
-        return self.either([node.body, node.orelse], flat(test), node.test)
+        return self.either([node.body, node.orelse], bits, node.test)
 
     def either(self, blocks: list[list[ast.stmt]], bits: int = 0, test: ast.expr | None = None) -> bool:
         """Run alternatives from the same names and join them. True when every one leaves."""
@@ -243,13 +246,15 @@ class Statements(Managing):
     def bind(self, name: str, value: Value) -> None:
         """Give a name of the running frame a value."""
         env = self.frames[-1].env
-        target = env.outer.get(name, env)
-        if target is not env and self.uncertain:
+        target = env.outer.get(name, env) if env.outer else env
+        if target is env:
+            env.names[name] = value
+            return
+        if self.uncertain:
             value = merge(target.names.get(name), value) if name in target.names else value
         target.names[name] = value
-        if target is not env:
-            self.touch_scope()
-            env.names.pop(name, None)
+        self.touch_scope()
+        env.names.pop(name, None)
 
     def assign(self, target: ast.AST, value: Value) -> None:
         """Bind a target, whatever its form."""

@@ -348,8 +348,6 @@ def flat(value: Value) -> int:
 
 def children(obj: Obj) -> list[Value]:
     """The values an object holds."""
-    if isinstance(obj, Cell):  # most of them
-        return []
     if isinstance(obj, Instance):
         return list(obj.attrs.values())
     if isinstance(obj, (Sequence, Mapping)):
@@ -368,6 +366,8 @@ def closure(value: Value, limit: int = 4000) -> tuple[int, list[Obj]]:
             continue
         seen[obj] = None
         bits |= obj.state
+        if type(obj) is Cell:  # most of them
+            continue
         for child in children(obj):
             bits |= child.bits
             if child.refs:

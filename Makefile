@@ -44,7 +44,7 @@ pictures: $(STAMP) ## CLONE=path/to/bare/clone [SWEEP=folder of a sweep, made if
 	test -e $(SWEEP)/index.html || $(BIN)/golf-audit sweep --repo $(CLONE) --all --no-run --out $(SWEEP) -q || test $$? -ne 2
 	$(BIN)/python -m reports.site.shots --report out/pictures/report.html --queue $(SWEEP)/index.html
 
-bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone ARGS="--heads 40 --jobs 1"
+bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone ARGS="--heads 40 --jobs 1 --profile" for the time by stage
 	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE) $(ARGS)
 
 bench-run: $(STAMP) ## CLONE=path/to/bare/clone PRECEDENTS=path/to/precedents.jsonl

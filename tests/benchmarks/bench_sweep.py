@@ -8,28 +8,36 @@ the same number of processes. Prints, as its last lines::
     sweep_warm_over_cold: time of a second, unchanged sweep / cold sweep time
     sweep_peak_mb: resident memory of the hungriest process
     sweep_deterministic: whether two cold sweeps gave identical records but for their times (--twice)
+
+With --profile (one process) a table before them gives the processor time of the cold sweep by stage.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import random
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial, wraps
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import joblib
 import libcst
 
 import audit
 from checkers import registry
-from harness import gitsource, sweep, unpack
+from checkers.facts import facts
+from harness import gitsource, logs, sweep, unpack
 from harness.submission import SubmissionError
+from reports import json_v1
 
 
 def layer_texts(repo: str, pr: int) -> dict[int, str]:
@@ -92,6 +100,67 @@ def chosen(repo: Path, every: int, number: int, seed: int) -> list[sweep.Task]:
     return [sweep.Task(pr, head, head) for pr, head in heads]
 
 
+STAGES: tuple[tuple[str, Any, str], ...] = (
+    ("loading from git", gitsource, "load_pull"),
+    ("unpacking", unpack, "layers"),
+    ("parse (ast)", ast, "parse"),
+    ("logs", logs, "read"),
+    ("index of names", facts, "parse"),
+    ("simulation", facts, "simulate"),
+    ("checkers", registry, "run"),
+    ("JSON and sketch", json_v1, "to_json"),
+)
+"""The stages of an audit: a name, and the function that does the work, as its caller finds it."""
+
+
+@dataclass
+class Profile:
+    """Seconds of processor time by stage; a stage inside another is taken off the outer one."""
+
+    spent: dict[str, float] = field(default_factory=lambda: {name: 0.0 for name, _, _ in STAGES})
+    _inside: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge what runs inside to a stage."""
+        started = time.process_time()
+        self._inside.append(0.0)
+        try:
+            yield
+        finally:
+            whole = time.process_time() - started
+            self.spent[name] = self.spent.get(name, 0.0) + whole - self._inside.pop()
+            if self._inside:
+                self._inside[-1] += whole
+
+    def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, its time charged to a stage."""
+
+        @wraps(work)
+        def charged(*args: Any, **kwargs: Any) -> Any:
+            with self.stage(name):
+                return work(*args, **kwargs)
+
+        return charged
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Charge the stages of every audit in this process while it lasts; what is in none is the rest."""
+        with ExitStack() as stack:
+            for name, owner, function in STAGES:
+                timed = self.timed(name, getattr(owner, function))
+                stack.enter_context(mock.patch.object(owner, function, timed))
+            with self.stage("rest"):
+                yield
+
+    def show(self, parsing: float) -> None:
+        """Print a line for each stage: seconds, share of the sweep, and ratio to the yardstick's seconds."""
+        whole = sum(self.spent.values())
+        print(f"{'stage':20}{'cpu s':>8}{'share':>8}{'/ parse':>9}")
+        for name, seconds in sorted(self.spent.items(), key=lambda item: -item[1]):
+            print(f"{name:20}{seconds:8.2f}{seconds / whole:8.1%}{seconds / parsing:9.3f}")
+
+
 def records(out: Path) -> list[dict[str, object]]:
     """The records of a sweep without their times."""
     lines = (out / "results.jsonl").read_text().splitlines()
@@ -107,7 +176,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="seed of the draw")
     parser.add_argument("--jobs", type=int, default=sweep.default_jobs())
     parser.add_argument("--twice", action="store_true", help="sweep cold twice and compare the records")
+    parser.add_argument("--profile", action="store_true", help="show the time by stage (with --jobs 1)")
     args = parser.parse_args()
+    if args.profile and args.jobs != 1:
+        parser.error("--profile watches one process: add --jobs 1")
     tasks = chosen(args.repo, args.every, args.heads, args.seed)
     texts: dict[int, str] = {}
     for task in tasks:
@@ -117,8 +189,12 @@ def main() -> None:
     print(f"parse: {parsing.wall:.1f} s with {args.jobs} processes")
     with tempfile.TemporaryDirectory() as scratch:
         first, second = Path(scratch, "first"), Path(scratch, "second")
-        cold, peak = sweep_cost(tasks, args.repo, first, args.jobs)
+        profile = Profile()
+        with profile.watching() if args.profile else nullcontext():
+            cold, peak = sweep_cost(tasks, args.repo, first, args.jobs)
         warm, _ = sweep_cost(tasks, args.repo, first, args.jobs)
+        if args.profile:
+            profile.show(parsing.cpu)
         print(f"sweep of {len(tasks)} heads: cold {cold.wall:.1f} s, warm {warm.wall:.2f} s")
         if args.twice:
             sweep_cost(tasks, args.repo, second, args.jobs)

@@ -166,6 +166,8 @@ def test_generated_calibration_is_short_even_where_its_length_is_computed():
         ("NCA_STEPS", 8),
         ("GRAD_ACCUM_STEPS", None),
         ("SEQ_LEN_SCALE", None),
+        ("USE_CUDA_GRAPHS", 0),
+        ("CUDA_GRAPH_WARMUP", None),
     ],
 )
 def test_sizes_are_known_by_name_or_pattern(name, value):

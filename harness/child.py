@@ -78,12 +78,13 @@ def _describe(error: BaseException) -> dict[str, Any]:
 
 
 def _run(plan: dict[str, Any]) -> dict[str, Any]:
-    from harness.facade import FacadeConfig, install
+    from harness.facade import FacadeConfig, files, install
     from harness.facade.sources import install as install_sources
 
     others = ranks.split(plan, plan["facade"].get("ranks", 1))
     _seed(plan["seed"])
     install(FacadeConfig(**plan["facade"]))
+    files.Popen.plan = plan
     book = _book(plan)
     install_sources(book, plan["run_dir"])
     probes = _install_probes(plan)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness import runner, sandbox
+from harness.facade import files
 from harness.folder import load_folder
 from harness.outcome import Ending, judge, scores
 from harness.record import Experiment, Holds, Outcome
@@ -103,6 +104,35 @@ def test_the_scripts_own_error_is_named_with_its_line(tmp_path):
     assert record.outcome is Outcome.CRASHED
     line = SCRIPT[: SCRIPT.index("FAIL")].count("\n") + 1
     assert f"NameError: name 'undefined_name' is not defined at train_gpt.py:{line}" == record.blocker
+
+
+@pytest.mark.slow
+def test_a_script_started_by_the_script_finds_the_same_machine(tmp_path):
+    text = """
+import pathlib, subprocess, sys
+second = "import sys, torch; print(f'final val_bpb:{sys.argv[2]}', torch.ones(1, device='cuda').item())"
+pathlib.Path("second.py").write_text(second)
+launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "1"]
+subprocess.run([*launcher, "second.py", "--bpb", "1.25"], check=True)
+"""
+    record = run(tmp_path, text)
+    assert record.outcome is Outcome.COMPLETED, record.blocker
+    assert record.reported == {"val_bpb": 1.25}
+
+
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        (["/usr/bin/python3", "-u", "a/b.py", "--n", "2"], ["a/b.py", "--n", "2"]),
+        (["torchrun", "--standalone", "c.py"], ["c.py"]),
+        (["python", "-c", "print('d.py')"], []),
+        (["gcc", "-o", "e", "f.py"], []),
+        ("python g.py", []),
+        ([], []),
+    ],
+)
+def test_scripts_are_seen_in_the_commands_that_start_them(command, script):
+    assert files._script(command) == script
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from checkers.static._c_sources import CFunction, c_functions, called
 from checkers.static._charges import Charges, charges_of, uncharged
 from checkers.static._report import finding, numbered
 from checkers.static._score_gates import Gate, score_gates
+from checkers.static._target_writes import written_at_target
 from checkers.static._thresholds import shut
 from checkers.subject import Subject
 from harness.nodes import walk
@@ -35,6 +36,7 @@ def check(subject: Subject) -> CheckResult:
     native = c_functions(subject)
     found += [f for call in _native_calls(facts, native) for f in _native(subject, charges, call, native)]
     found += [_by_score(facts, gate) for gate in score_gates(charges)]
+    found += [_unmasked(facts, place, score) for place, score in written_at_target(charges)]
     looked_at = (
         f"{plural(len(functions), 'function')} behind the charges, {plural(len(native), 'C function')}"
     )
@@ -110,6 +112,17 @@ def _by_score(facts: Facts, gate: Gate) -> Finding:
     related = [facts.place(gate.expert, "the expert that is let in")]
     return finding(
         facts, RULE, gate.test, message, caption="the score is tested here", related=related, confidence=0.92
+    )
+
+
+def _unmasked(facts: Facts, place: ast.AST, score: ast.AST) -> Finding:
+    message = (
+        "What is normalized was changed at the entry of the very token that is to be decoded: each target "
+        "has a distribution of its own, and their values at the targets do not sum to one."
+    )
+    related = [facts.place(score, "normalized and scored here")]
+    return finding(
+        facts, RULE, place, message, caption="written at the target", related=related, confidence=0.9
     )
 
 

@@ -27,6 +27,7 @@ from checkers.facts.values import (
     NOTHING,
     RAW,
     SHIPPED,
+    TOKENS,
     UNKNOWN,
     VAL,
     Mapping,
@@ -123,7 +124,9 @@ class Expressions(Items):
     def _stored_answer(self, node: ast.AST, left: int, right: int) -> None:
         """Validation tokens against what a file of the submission holds: a stored answer."""
         for tokens, stored in ((left, right), (right, left)):
-            if tokens & VAL and stored & SHIPPED and not stored & VAL and not tokens & SHIPPED:
+            file = not stored & VAL and not tokens & SHIPPED
+            unpacked = stored & TOKENS and not stored & RAW and tokens & RAW  # by the run that packed them
+            if tokens & VAL and stored & SHIPPED and (file or unpacked):
                 self.emit(Did.MATCH, node, left | right)
 
     def _boolean(self, node: ast.BoolOp) -> Value:

@@ -16,6 +16,7 @@ from checkers.facts.values import (
     PATH_VAL,
     RAW,
     SHIPPED,
+    TOKENS,
     TRAIN,
     VAL,
     Instance,
@@ -183,7 +184,9 @@ def _compress(machine: Any, use: Use) -> Value | None:
 @effect("decompress", "b85decode", "b64decode", "getvalue", "getbuffer")
 def _decompress(machine: Any, use: Use) -> Value:
     content = use.args[0] if use.args else use.receiver or NOTHING
-    return Value(bits=deep(content))
+    bits = deep(content)
+    packed = use.name == "decompress" and bits & VAL and bits & TOKENS
+    return Value(bits=bits & ~RAW | SHIPPED if packed else bits)  # what the run has packed is to be shipped
 
 
 @effect("BytesIO", "StringIO")

@@ -36,7 +36,11 @@ def _saved(subject: Subject, event: Event) -> Finding:
 
 
 def _stored(subject: Subject, event: Event) -> Finding | None:
-    charges = [s for s in learning(subject).headline.scores if s.bits & SHIPPED]
+    found = learning(subject)
+    scores = found.headline.scores
+    if event.bits & TOKENS:  # packed by the run: losses that chose what to pack were charged before
+        scores = tuple(s for r in found.headline.reports for s in found.order.scores(r.bits))
+    charges = [s for s in scores if s.bits & SHIPPED]
     if not charges:
         return None
     related = (place(charges[-1], "the charge that depends on it"),)

@@ -255,6 +255,20 @@ def _exec_module(machine: Any, use: Use) -> Value:
     return NONE
 
 
+@effect("spec_from_file_location")
+def _spec(machine: Any, use: Use) -> Value:
+    spec = Instance(None, machine.loops, "spec")
+    spec.attrs["_path"] = use.arg(1, "location") or NOTHING
+    return Value(refs=(spec,))
+
+
+@effect("module_from_spec")
+def _module(machine: Any, use: Use) -> Value | None:
+    specs = [r for r in use.operand(0).refs if isinstance(r, Instance) and r.what == "spec"]
+    found: Value | None = machine.from_file(specs[0].attrs["_path"]) if specs else None
+    return found
+
+
 @effect("import_module", "__import__")
 def _import(machine: Any, use: Use) -> Value | None:
     name = use.operand(0).const

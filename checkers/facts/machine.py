@@ -112,6 +112,22 @@ class Machine(Externals):
             self.run_module(module, env)
         return env
 
+    def from_file(self, path: Value) -> Value | None:
+        """``module_from_spec``: the layer that is loaded from a file, by the file's name where it is known.
+
+        A path made of where the script lies is not known; then it is the one layer that came along
+        with the running one and that none of its statements imports.
+        """
+        here = self.module
+        brought = [m for m in self.modules if (m.layer.how, m.layer.parent) == ("import", here.layer.name)]
+        if isinstance(path.const, str):
+            wanted = [m for m in brought if m.stem == path.const.rpartition("/")[2].removesuffix(".py")]
+        else:
+            wanted = [m for m in brought if m.stem not in here.imported]
+        if len(wanted) != 1:
+            return None
+        return Value(refs=(ModuleObj(self._imported(wanted[0], wanted[0].stem)),))
+
     def imported(self, name: str, node: ast.AST) -> Value:
         """``importlib.import_module(name)``."""
         env = self.import_layer(name, node)

@@ -84,6 +84,18 @@ class Module:
     formatted: list[ast.JoinedStr] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
+    @property
+    def stem(self) -> str:
+        """The file's name as an import statement has it."""
+        return self.layer.path.rpartition("/")[2].removesuffix(".py")
+
+    @property
+    def imported(self) -> set[str]:
+        """The last parts of the names of the modules that import statements of this one bring."""
+        names = [s.module or "" for s in self.statements if isinstance(s, ast.ImportFrom)]
+        names += [a.name for s in self.statements if isinstance(s, ast.Import) for a in s.names]
+        return {name.rpartition(".")[2] for name in names}
+
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """The enclosing nodes, innermost first."""
         parents = self.parents

@@ -88,13 +88,15 @@ def stages(trace: Trace, ground: Ground | None = None, like: Stage | None = None
             charges.append([])
     found: list[Stage] = []
     for at, (number, report) in enumerate(reports):
+        tries = [_stage(report, number, part, byte_counts, like) for part in _parts(reports, charges, at)]
         old = None if charges[at] else _told_before(found, report)
+        if old is not None and _likeness(old.report, report)[0] > 1 and any(s.explained for s in tries):
+            old = None  # progress lines took the charges, and one score before it is near by chance
         if old is not None:  # a summary: what it says last is what stands
             found = [s for s in found if s is not old]
             found.append(_fuller(old, report))
             continue
         again = bool(found) and not charges[at] and _repeats(found[-1].report, report)
-        tries = [_stage(report, number, part, byte_counts, like) for part in _parts(reports, charges, at)]
         explained = [s for s in tries if s.explained or _alike(s, like)] or tries[:1]
         found[len(found) - again :] = [min(explained, key=lambda s: _rounds(s.places))]
     return found
@@ -110,18 +112,40 @@ def _parts(
 
 
 def _told_before(found: list[Stage], report: Reported) -> Stage | None:
-    """The explained stage whose score a report repeats most nearly."""
+    """The explained stage whose score a report repeats: to the digit, else the latest that it rounds to or
+    is rounded from (a running mean), else the nearest. Scores of a hardly trained model are all near."""
     same = [s for s in reversed(found) if s.explained and _repeats(s.report, report)]
-    return min(same, key=lambda s: _apart(s.report, report), default=None)
+    return min(same, key=lambda s: _likeness(s.report, report), default=None)
+
+
+def _likeness(one: Reported, two: Reported) -> tuple[int, float]:
+    """Sorts what a report may repeat, likeliest first."""
+    apart = _apart(one, two)
+    if apart == 0.0:
+        return 0, 0.0
+    return (1, 0.0) if _rounds_to(one, two) else (2, apart)
+
+
+def _rounds_to(one: Reported, two: Reported) -> bool:
+    """Whether the numbers of two reports are the same to the digits that the coarser line prints."""
+    for name in ("val_loss", "val_bpb"):
+        a, b = getattr(one, name), getattr(two, name)
+        if a is not None and b is not None:
+            slack = max(precision(one.line, name), precision(two.line, name))
+            if abs(a - b) > 1.01 * slack:
+                return False
+    return True
 
 
 def _fuller(stage: Stage, report: Reported) -> Stage:
     """Keep what the repeated report adds."""
     old = stage.report
-    if old.val_loss is not None or report.val_loss is None:
+    pairs = ((old.val_loss, report.val_loss), (old.val_bpb, report.val_bpb))
+    if not any(before is None and now is not None for before, now in pairs):
         return stage
-    if report.val_bpb is None:
-        report = Reported(f"{report.line} | {old.line}", report.val_loss, old.val_bpb)
+    if any(now is None for _, now in pairs):
+        loss, bpb = (before if now is None else now for before, now in pairs)
+        report = Reported(f"{report.line} | {old.line}", loss, bpb)
     return replace(stage, report=report)
 
 

@@ -1,0 +1,55 @@
+"""A last line that repeats a score is told from the scores that are nearly equal to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.events import Charged, Reported, Stamped, pack_nats, pack_positions
+from harness.experiments.stages import final
+from harness.trace import Trace
+
+PLACES = np.arange(1, 101, dtype=np.int32)
+RUNNING = Reported("ttt_progress: batch 2/2 val_loss: 9.0062", 9.0062, None)
+LAST = "quantized_ttt val_loss:9.00621001 val_bpb:3.02645474"
+
+
+def charge(mean, line):
+    nats = np.full(len(PLACES), mean)
+    return Charged("sum", f"train_gpt.py:{line}", pack_positions(PLACES), pack_nats(nats), float(nats.sum()))
+
+
+def stage(*events):
+    found = final(Trace(tuple(Stamped(n, float(n), 0, e) for n, e in enumerate(events))))
+    assert found.explained
+    return found
+
+
+@pytest.mark.parametrize("diagnostic", [9.00620917, 9.00621270])
+def test_a_score_is_the_running_mean_it_rounds_to_and_no_neighbour_with_more_digits(diagnostic):
+    line = f"diagnostic val_loss:{diagnostic:.8f} val_bpb:3.02645446"
+    ahead = charge(diagnostic, 5), Reported(line, diagnostic, 3.02645446)
+    found = stage(*ahead, charge(9.00621001, 9), RUNNING, Reported(LAST, 9.00621001, 3.02645474))
+    assert found.how == "sum at train_gpt.py:9"
+
+
+def test_a_score_that_is_repeated_to_the_digit_is_that_one():
+    told = Reported(LAST, 9.00621001, 3.02645474)
+    found = stage(charge(9.00621001, 5), told, charge(9.00619, 9), RUNNING, told)
+    assert found.how == "sum at train_gpt.py:5"
+
+
+def test_charges_that_progress_lines_took_explain_a_score_that_is_near_one_before_them():
+    """The lines state each batch, and the last line of all has no charges of its own."""
+    ahead = (
+        charge(9.00620917, 5),
+        Reported("diagnostic val_loss:9.00620917 val_bpb:3.02645446", 9.00620917, 3.02645446),
+    )
+    batches = []
+    for part in np.array_split(np.linspace(9.0055, 9.00692002, len(PLACES)), 4):
+        places = PLACES[len(batches) // 2 * 25 :][:25]
+        loss = Charged("sum", "train_gpt.py:9", pack_positions(places), pack_nats(part), float(part.sum()))
+        batches += [loss, Reported("progress: batch_bpb:2.99", None, 2.99)]
+    found = stage(*ahead, *batches, Reported(LAST, 9.00621001, 3.02645474))
+    assert found.how == "sum at train_gpt.py:9"
+    assert len(found.places) == 100

@@ -81,6 +81,12 @@ def tree(text: str) -> ast.Module:
         return ast.parse(text)
 
 
+def forget() -> None:
+    """Drop the texts that are remembered, so that a measurement starts cold."""
+    tree.cache_clear()
+    _rewritten.cache_clear()
+
+
 def statements(module: ast.Module) -> Iterator[ast.stmt]:
     """Every statement of a module in source order, without the (ten times more) expressions."""
     stack: list[ast.AST] = [module]

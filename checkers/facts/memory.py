@@ -106,21 +106,30 @@ class Given(Obj):
 
 def kept(result: Value, given: tuple[Value, ...], start: int) -> Value:
     """A result to remember. What the call made, since the number ``start``, will change: it is copied."""
-    places = {id(ref): Given(i, j) for i, value in enumerate(given) for j, ref in enumerate(value.refs)}
+    if not result.refs:
+        return result
+    places: dict[int, tuple[int, int]] = {}
+    for argument, value in enumerate(given):
+        places.update({id(ref): (argument, place) for place, ref in enumerate(value.refs)})
+    return _kept_value(result, places, start)
 
-    def frozen(value: Value) -> Value:
-        return Value(value.const, value.bits, tuple(map(part, value.refs)), value.text)
 
-    def part(ref: Obj) -> Obj:
-        if id(ref) in places and isinstance(ref, (Cell, Sequence)):
-            return places[id(ref)]
-        if isinstance(ref, Sequence):
-            return Sequence([frozen(item) for item in ref.items or ()], birth=ref.birth)
-        if type(ref) is Cell and ref.serial > start:
-            return Made(ref.birth, ref.state, ref.what)
-        return ref
+def _kept_value(value: Value, places: dict[int, tuple[int, int]], start: int) -> Value:
+    if not value.refs:
+        return value
+    refs = tuple([_kept_part(ref, places, start) for ref in value.refs])
+    return Value(value.const, value.bits, refs, value.text)
 
-    return frozen(result)
+
+def _kept_part(ref: Obj, places: dict[int, tuple[int, int]], start: int) -> Obj:
+    if id(ref) in places and isinstance(ref, (Cell, Sequence)):
+        return Given(*places[id(ref)])
+    if isinstance(ref, Sequence):
+        items = [_kept_value(item, places, start) for item in ref.items or ()]
+        return Sequence(items, birth=ref.birth)
+    if type(ref) is Cell and ref.serial > start:
+        return Made(ref.birth, ref.state, ref.what)
+    return ref
 
 
 class HandingOut:

@@ -35,7 +35,7 @@ import libcst
 import audit
 from checkers import registry
 from checkers.facts import facts
-from harness import gitsource, logs, sweep, unpack
+from harness import gitsource, logs, lowering, sweep, unpack
 from harness.submission import SubmissionError
 from reports import json_v1
 
@@ -185,6 +185,7 @@ def main() -> None:
     for task in tasks:
         texts.update(layer_texts(str(args.repo), task.pr))
     registry.discover()  # what is imported once is no cost of a sweep
+    lowering.forget()  # a cold sweep has seen none of the texts
     parsing = parse_cost(list(texts.values()), args.jobs)
     print(f"parse: {parsing.wall:.1f} s with {args.jobs} processes")
     with tempfile.TemporaryDirectory() as scratch:

@@ -153,9 +153,12 @@ class Profile:
             with self.stage("rest"):
                 yield
 
-    def show(self, parsing: float) -> None:
-        """Print a line for each stage: seconds, share of the sweep, and ratio to the yardstick's seconds."""
-        whole = sum(self.spent.values())
+    def show(self, whole: float, parsing: float) -> None:
+        """Print for each stage the seconds, the share of the ``whole`` sweep, the ratio to the yardstick's.
+
+        What the whole has more than the stages was spent in child processes: newer syntax lowered by LibCST.
+        """
+        self.spent["child processes"] = max(0.0, whole - sum(self.spent.values()))
         print(f"{'stage':20}{'cpu s':>8}{'share':>8}{'/ parse':>9}")
         for name, seconds in sorted(self.spent.items(), key=lambda item: -item[1]):
             print(f"{name:20}{seconds:8.2f}{seconds / whole:8.1%}{seconds / parsing:9.3f}")
@@ -195,7 +198,7 @@ def main() -> None:
             cold, peak = sweep_cost(tasks, args.repo, first, args.jobs)
         warm, _ = sweep_cost(tasks, args.repo, first, args.jobs)
         if args.profile:
-            profile.show(parsing.cpu)
+            profile.show(cold.cpu, parsing.cpu)
         print(f"sweep of {len(tasks)} heads: cold {cold.wall:.1f} s, warm {warm.wall:.2f} s")
         if args.twice:
             sweep_cost(tasks, args.repo, second, args.jobs)

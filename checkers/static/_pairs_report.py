@@ -15,6 +15,7 @@ from checkers.finding import (
     examined,
     plural,
 )
+from checkers.static._later_ranks import later_ranks_only
 from checkers.static._learning import Learning, Offence, Pair, learning
 from checkers.static._report import numbered, unreadable
 from checkers.subject import Subject
@@ -72,6 +73,11 @@ def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, messag
         sure = False
     if offence is Offence.RESCORED and not found.headline.known:
         sure = False  # the first score may be the one that was claimed
+    if later_ranks_only(pair.learned):
+        sure, message = (
+            False,
+            f"{message} Only later ranks do so, perhaps with what the ranks before them score.",
+        )
     return Finding(
         rule=offence.value,
         message=message,

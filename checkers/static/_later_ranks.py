@@ -10,19 +10,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from checkers.facts import Event
+from checkers.facts import Event, Facts
 from checkers.facts.source import Module
 
 _LATER = {(ast.Gt, 0), (ast.NotEq, 0), (ast.GtE, 1)}
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.NotEq: ast.NotEq}
 
 
-def later_ranks_only(event: Event) -> bool:
+def later_ranks_only(facts: Facts, event: Event) -> bool:
     """Whether an event happens in a branch that hangs on the rank and that rank 0 does not take."""
     if not event.data["ranked"]:
         return False
     ways = ((event.module, event.node), *event.calls)
-    return any(_after_first(test) for module, node in ways for test in _tests(module, node))
+    return any(_after_first(facts, test) for module, node in ways for test in _tests(module, node))
 
 
 def _tests(module: Module, node: ast.AST) -> Iterator[ast.expr]:
@@ -42,15 +42,17 @@ def _conjuncts(test: ast.expr) -> Iterator[ast.expr]:
         yield test
 
 
-def _after_first(test: ast.expr) -> bool:
-    """``rank > 0`` in one of its forms. Lengths are compared so, too: calls with arguments are none."""
+def _after_first(facts: Facts, test: ast.expr) -> bool:
+    """``rank > 0`` in one of its forms."""
     match test:
         case ast.Compare(left=left, ops=[op], comparators=[ast.Constant(value=int(least))]):
-            return (type(op), least) in _LATER and _may_be_rank(left)
+            return (type(op), least) in _LATER and _is_rank(facts, left)
         case ast.Compare(left=ast.Constant(value=int(least)), ops=[op], comparators=[right]):
-            return (_TURNED.get(type(op)), least) in _LATER and _may_be_rank(right)
+            return (_TURNED.get(type(op)), least) in _LATER and _is_rank(facts, right)
     return False
 
 
-def _may_be_rank(node: ast.expr) -> bool:
-    return isinstance(node, (ast.Name, ast.Attribute)) or (isinstance(node, ast.Call) and not node.args)
+def _is_rank(facts: Facts, node: ast.expr) -> bool:
+    """Whether a value is made of the rank and settings alone: what a share holds derives from data, too."""
+    sources = facts.sources(node)
+    return "rank" in sources and sources <= {"rank", "setting"}

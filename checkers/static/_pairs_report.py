@@ -73,7 +73,7 @@ def _finding(facts: Facts, offence: Offence, pair: Pair, found: Learning, messag
         sure = False
     if offence is Offence.RESCORED and not found.headline.known:
         sure = False  # the first score may be the one that was claimed
-    if later_ranks_only(pair.learned):
+    if later_ranks_only(facts, pair.learned):
         sure, message = (
             False,
             f"{message} Only later ranks do so, perhaps with what the ranks before them score.",

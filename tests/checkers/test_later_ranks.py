@@ -20,6 +20,7 @@ seen, pairs = np.zeros(VOCAB), np.zeros((VOCAB, VOCAB))
 starts = list(range(0, len(tokens) - SEQ - 1, SEQ))
 share = -(-len(starts) // world)
 mine = starts[rank * share : (rank + 1) * share]
+more = len(mine) - 1
 
 
 def learn(places):
@@ -52,7 +53,15 @@ def test_a_table_that_only_later_ranks_fill_beforehand_is_doubted(tmp_path, test
 
 
 @pytest.mark.parametrize(
-    "test", ["rank == 0", "rank >= 0", "world > 0", "len(mine) > 0", "rank == 0 and len(mine) > 0"]
+    "test",
+    [
+        "rank == 0",
+        "rank >= 0",
+        "world > 0",
+        "len(mine) > 0",
+        "rank == 0 and len(mine) > 0",
+        "rank == 0 and more > 0",
+    ],
 )
 def test_a_table_that_the_first_rank_fills_beforehand_convicts(tmp_path, test):
     assert strengths(tmp_path, test, "len(tokens)") == {Strength.CONVICTS}

@@ -19,7 +19,10 @@ _FORMAT = re.compile(
 )
 """Words that say how weights are made or packed; scripts print them whatever is switched on."""
 _AMOUNTS = frozenset(("ORDER", "ORDERS", "EPOCHS", "STEPS", "ITERS", "PASSES", "ENABLED", "ENABLE"))
-_RUNS = ("INIT_MODEL", "LOAD", "RESUME", "CHECKPOINT", "CKPT", "EVAL_ONLY", "SKIP_TRAIN", "TTT_EVAL_ONLY")
+_RUNS = (
+    *("INIT_MODEL", "LOAD", "RESUME", "CHECKPOINT", "CKPT", "EVAL_ONLY", "SKIP_TRAIN"),
+    *("DRY_RUN", "INIT_ONLY", "SMOKE_TEST"),  # a run that ended before its score is not the claimed one
+)
 
 
 def claimed_environment(logs: Any, knobs: Iterable[Knob]) -> dict[str, str]:

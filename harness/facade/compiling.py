@@ -73,7 +73,14 @@ def _stand_in() -> None:
     dynamo = module("torch._dynamo", **_dynamo_functions(), config=Settings(), utils=Anything())
     lenient(module("torch._dynamo.config"))
     dynamo.config = Settings()  # type: ignore[attr-defined]
-    lenient(module("torch._inductor", config=lenient(module("torch._inductor.config"))))
+    lenient(
+        module(
+            "torch._inductor",
+            config=lenient(module("torch._inductor.config")),
+            list_mode_options=lambda mode=None, dynamic=None: {},
+            list_options=list,
+        )
+    )
     module("torch._dynamo.eval_frame", OptimizedModule=type("OptimizedModule", (torch.nn.Module,), {}))
 
 

@@ -108,7 +108,7 @@ def clock() -> None:
 
 
 def compiling() -> None:
-    @torch.compile(mode="max-autotune", fullgraph=True)
+    @torch.compile(options=dict(torch._inductor.list_mode_options("max-autotune")), fullgraph=True)
     def twice(x: torch.Tensor) -> torch.Tensor:
         return 2 * x
 

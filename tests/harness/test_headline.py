@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from harness.headline import claimed_environment
 from harness.shrink import discover
 from harness.unpack import Layer
@@ -13,6 +15,7 @@ rate = float(os.environ["RATE"])
 steps = int(os.environ.get("STEPS", "100"))
 mode = os.environ.get("MODE", "plain")
 again = os.environ.get("TTT_EVAL_ONLY", "0") == "1"
+dry = bool(int(os.environ.get("DRY_RUN_INIT_ONLY", "0")))
 """
 
 
@@ -72,8 +75,9 @@ def test_a_word_stays_a_word_where_the_script_reads_words():
     assert claimed({"mode": "on", "rate": "1e-3"}) == {"MODE": "on", "RATE": "1e-3"}
 
 
-def test_switches_that_skip_training_are_not_taken_over():
-    assert claimed(command={"TTT_EVAL_ONLY": "1", "RATE": "0.5"}) == {"RATE": "0.5"}
+@pytest.mark.parametrize("switch", ["TTT_EVAL_ONLY", "DRY_RUN_INIT_ONLY"])
+def test_switches_that_skip_training_or_end_before_a_score_are_not_taken_over(switch):
+    assert claimed(command={switch: "1", "RATE": "0.5"}) == {"RATE": "0.5"}
 
 
 def test_a_trial_that_the_log_contradicts_is_not_the_headline():

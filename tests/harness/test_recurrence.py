@@ -145,6 +145,7 @@ install(FacadeConfig())
 import torch, cutlass_evt_fusion
 import fla.ops.gated_delta_rule.naive as naive, fla.layers.gated_deltanet as layer
 from fla.layers import GatedDeltaNet, Mamba2
+import causal_conv1d_cuda, selective_scan_cuda
 from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 from causal_conv1d import causal_conv1d_fn
 from kernels import get_kernel

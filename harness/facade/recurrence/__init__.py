@@ -44,6 +44,7 @@ def _mamba() -> None:
     module("mamba_ssm.ops.selective_scan_interface", **scans)
     combined = {"mamba_chunk_scan_combined": rules.mamba_chunk_scan_combined}
     module("mamba_ssm.ops.triton.ssd_combined", **combined)
+    module("selective_scan_cuda")  # scripts import the kernels to see that they are built, and call the above
 
 
 def install() -> None:
@@ -54,3 +55,4 @@ def install() -> None:
         _mamba()
     if absent("causal_conv1d"):
         module("causal_conv1d", causal_conv1d_fn=rules.causal_conv1d_fn)
+        module("causal_conv1d_cuda")

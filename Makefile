@@ -48,7 +48,7 @@ bench-sweep: $(STAMP) ## CLONE=path/to/bare/clone ARGS="--heads 40 --jobs 1 --pr
 	$(BIN)/python tests/benchmarks/bench_sweep.py --repo $(CLONE) $(ARGS)
 
 bench-run: $(STAMP) ## CLONE=path/to/bare/clone PRECEDENTS=path/to/precedents.jsonl
-	$(BIN)/python tests/benchmarks/bench_run.py --repo $(CLONE) $(if $(PRECEDENTS),--precedents $(PRECEDENTS))
+	$(BIN)/python -m tests.benchmarks.bench_run --repo $(CLONE) $(if $(PRECEDENTS),--precedents $(PRECEDENTS))
 
 bench-ngram: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_ngram.py $(ARGS)

@@ -15,6 +15,10 @@ are kept in DIR and not run again.
 Ends with::
 
     run_completed: K/N           heads of the draw that reached their final score, of those with a script
+    run_completed_runnable: K/M  the same without heads that nobody can run, each named with its reason: the
+                                 script is Python of no version, or what stopped the run is an import, at top
+                                 level and unguarded, of a module that neither the head's own repository, the
+                                 standard library nor a known package has (`tests.benchmarks.nobody`)
     run_median_seconds: X        wall seconds of run and experiments, over the same heads
     instrument_overhead: X       processor time with a trace alone over that without
     probe_overhead: X            the same with everything: a twin on noise, and a fork for every experiment
@@ -28,6 +32,7 @@ import json
 import random
 import resource
 import statistics
+import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -41,8 +46,10 @@ from harness import runner
 from harness.experiments import Instruments
 from harness.gitsource import load_pull, pull_numbers
 from harness.logs import read
-from harness.record import Holds
-from harness.unpack import layers
+from harness.record import Holds, RunRecord
+from harness.submission import Submission
+from harness.unpack import Layer, layers
+from tests.benchmarks import nobody
 
 Rows = list[dict[str, Any]]
 
@@ -89,6 +96,7 @@ def measure(repo: Path, pr: int, how: How, limit: float) -> dict[str, Any]:
         "script": submission.entry_script,
         "outcome": str(record.outcome),
         "blocker": record.blocker,
+        "nobody": _nobody(repo, submission, sources, record),
         "profile": record.profile,
         "seconds": round(record.seconds, 1),
         "processor_seconds": round(_processor_seconds() - before, 1),
@@ -97,6 +105,16 @@ def measure(repo: Path, pr: int, how: How, limit: float) -> dict[str, Any]:
         "experiments": {e.name: str(e.result) for e in record.experiments},
         "violated": {e.name: e.summary for e in record.experiments if e.result is Holds.VIOLATED},
     }
+
+
+def _nobody(repo: Path, submission: Submission, sources: tuple[Layer, ...], record: RunRecord) -> str | None:
+    """Why nobody can run the head, if that is so."""
+    if record.blocker is None or submission.entry_script is None or not submission.head:
+        return None
+    python = [layer.lowered for layer in sources if layer.language == "python"]
+    listing = ["git", "-C", str(repo), "ls-tree", "-r", "--name-only", submission.head]
+    files = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
+    return nobody.why(record.blocker, submission.text(submission.entry_script), python, files)
 
 
 def _processor_seconds() -> float:
@@ -130,11 +148,21 @@ def summary(drawn: Rows, traced: Rows, bare: Rows, valid: Rows) -> str:
             f"run_median_processor_seconds: {statistics.median(used):.1f}",
             f"valid_precedents_run: {f'{len(decided)}/{len(valid)}' if valid else 'n/a'}",
             f"run_completed: {len(done)}/{len(counted)}",
+            _runnable(counted, len(done)),
             f"run_median_seconds: {statistics.median(seconds):.1f}",
             f"instrument_overhead: {overhead(traced, bare)}",
             f"probe_overhead: {overhead(drawn, bare)}",
             f"false_counterexamples: {len(false) if decided else 'n/a'}",
         ]
+    )
+
+
+def _runnable(counted: Rows, done: int) -> str:
+    """The share that completed of the heads that somebody can run, with the others' names and reasons."""
+    out = {row["pr"]: row["nobody"] for row in counted if row.get("nobody")}
+    named = ", ".join(f"#{pr} {reason}" for pr, reason in sorted(out.items()))
+    return f"run_completed_runnable: {done}/{len(counted) - len(out)}" + (
+        f" (without {named})" if out else ""
     )
 
 

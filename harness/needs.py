@@ -22,6 +22,8 @@ _ROOT = re.compile(r"[\"'](/[\w./\-]*?data|/[\w./\-]+?(?=/(?:datasets|tokenizers
 _RELATIVE = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*/data)(?:/|[\"'])")
 _BELOW = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*?)/(?:datasets|tokenizers)(?:/|[\"'])")
 _LOADS = re.compile(r"spec_from_file_location|SourceFileLoader|\brun_path\b|\bexec\(")
+_SHARDS = re.compile(r"fineweb_(?:train|val)_[\w*?]+\.bin")
+"""Shards by name alone: authors write down what they chose, and leave out the folder."""
 _SIDECAR = re.compile(r"val_bytes")
 """Scripts that read the byte counts beside the tokens name them; others would take them for tokens."""
 _SYSTEM = ("/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/lib", "/sbin")
@@ -182,13 +184,15 @@ def _inside(value: str) -> str | None:
 def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> dict[str, str]:
     """Point path settings at our data where the default would look elsewhere."""
     paths: dict[str, str] = {}
+    knobs = tuple(knobs)
     for name, value in env.items():
-        if value.startswith(("/", "~", "$", "..")) or "data/" in value:
+        if _SHARDS.fullmatch(value):
+            paths[name] = f"{_data_path(knobs, env, vocabulary)}/{value}"
+        elif value.startswith(("/", "~", "$", "..")) or "data/" in value:
             paths[name] = _inside(value) or ""
-    byte = vocabulary == BYTE_VOCABULARY
-    file = "pure_byte_260.json" if byte else f"{vocabulary}_bpe.model"
+    file = "pure_byte_260.json" if vocabulary == BYTE_VOCABULARY else f"{vocabulary}_bpe.model"
     usual = {
-        "DATA_PATH": f"./data/datasets/fineweb10B_{'byte260' if byte else f'sp{vocabulary}'}",
+        "DATA_PATH": _usual(vocabulary),
         "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{file}",
     }
     for knob in knobs:
@@ -199,3 +203,16 @@ def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> di
             if size != vocabulary or knob.default.startswith(("/", "~")):
                 paths[knob.name] = usual[knob.name]
     return paths
+
+
+def _usual(vocabulary: int) -> str:
+    """The folder of the data set of a vocabulary."""
+    kind = "byte260" if vocabulary == BYTE_VOCABULARY else f"sp{vocabulary}"
+    return f"./data/datasets/fineweb10B_{kind}"
+
+
+def _data_path(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> str:
+    """The folder in which the run will find its shards, as far as its settings tell it."""
+    told = [env.get("DATA_PATH"), *(k.default for k in knobs if k.name == "DATA_PATH")]
+    inside = (_inside(path) for path in told if isinstance(path, str) and "datasets/" in path)
+    return (next(inside, None) or _usual(vocabulary)).rstrip("/")

@@ -125,3 +125,21 @@ def test_unchanged_scripts_lie_beside_the_submission_and_never_over_it(tmp_path,
     assert (place.repo / "train_gpt.py").read_bytes() == b"baseline"
     assert place.script.read_bytes() == entry.read(entry.entry_script)
     assert not (place.repo.parent / "out.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("default", "folder"),
+    [("", "fineweb10B_sp1024"), ("/root/clone/data/datasets/fineweb10B_sp512", "fineweb10B_sp512")],
+)
+def test_shards_that_a_command_names_without_their_folder_are_those_of_the_data_set(
+    tmp_path, default, folder
+):
+    lines = f'import os\nos.environ.get("DATA_PATH", "{default}")\nos.environ.get("TRAIN_FILES")\n'
+    entry = tmp_path / "2026-01-01_Tiny"
+    entry.mkdir()
+    (entry / "train_gpt.py").write_text(lines)
+    sources = layers(load_folder(entry))
+    env = {"TRAIN_FILES": "fineweb_val_*.bin"}
+    knobs, stream = shrink.discover(sources), Stream(tokens=300, seed=3)
+    wanted = needs.find(load_folder(entry), sources, knobs, env, stream)
+    assert wanted.env["TRAIN_FILES"] == f"./data/datasets/{folder}/fineweb_val_*.bin"

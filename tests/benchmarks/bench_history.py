@@ -5,7 +5,7 @@
 An author who admits a mistake usually corrects it, so the head that a sweep audits is the innocent one. This
 takes the pull requests that were called invalid and whose head does not fail, and audits every commit of
 their branches, oldest first and without a run, until one breaks a rule of a condition that the verdict names.
-Branches that were rewritten hold no such commit, however bad it was. Prints a line a pull request; ends with::
+Branches that were rewritten hold no such commit, however bad it was. Prints one line each. Ends with::
 
     corrected_convicted: K/N     branches with a convicted commit, of those with more than one commit to audit
     rewritten: M                 branches of a single commit, which leave nothing to look for

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from harness.shrink import Knob, Via
+from harness.knobs import Knob, Via
 
 _NEVER = re.compile(
     r"RANK|LOCAL_RANK|WORLD_SIZE|MASTER_\w+|PATH|HOME|USER|CUDA_\w+|NCCL_\w+|TORCH\w*|OMP_\w+|PYTHON\w*|RUN_ID|HF_\w+"

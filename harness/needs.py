@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from sentencepiece import SentencePieceProcessor
 
+from harness.knobs import Knob, Via
 from harness.lowering import lower
-from harness.shrink import Knob, Via
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
 from harness.world import TRAINING, Stream, WorldSpec

@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import launch, needs, outcome, shrink, workspace
+from harness.discover import discover
 from harness.experiments import Instruments
 from harness.facade.sources import key
 from harness.headline import claimed_environment
+from harness.knobs import Knob, Via
 from harness.record import Experiment, Outcome, RunRecord
 from harness.sandbox import Sandbox, SandboxRefusedError, choose
 from harness.submission import Submission
@@ -138,7 +140,7 @@ class _Session:
     ) -> None:
         self.submission, self.layers, self.options = submission, layers, options
         self.sandbox, self.deadline = sandbox, deadline
-        self.knobs = shrink.discover((*layers, *needs.loaded(submission, layers)))
+        self.knobs = discover((*layers, *needs.loaded(submission, layers)))
         self.claimed = claimed_environment(logs, self.knobs)
         self.notes: list[str] = []
         self._failures: list[str | None] = []
@@ -248,7 +250,7 @@ class _Session:
         """Switches by which a script that died in evaluation would do no more than that, longest first."""
         if ending.outcome is not Outcome.CRASHED or time.monotonic() > self.deadline - 15:
             return []
-        names = [k.name for k in self.knobs if k.via is shrink.Via.ENVIRONMENT]
+        names = [k.name for k in self.knobs if k.via is Via.ENVIRONMENT]
         return sorted((n for n in names if _EVALUATES_ONLY.fullmatch(n)), key=len, reverse=True)
 
     def _has_artifact(self, place: workspace.Workspace) -> bool:
@@ -272,7 +274,7 @@ class _Session:
         ending = self._judge(place, self._start(rung, place, alone, wanted))
         if ending.outcome is not Outcome.COMPLETED:
             return first
-        shrunk.apply(shrink.Knob(shrink.Via.ENVIRONMENT, switch, "0"), 1)
+        shrunk.apply(Knob(Via.ENVIRONMENT, switch, "0"), 1)
         self.notes.append(f"training ended in: {first.blocker}; {switch}=1 evaluated what it had written")
         return ending
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
+from harness import loops
+
 _COMPILE = builtins.compile
 _EXEC = builtins.exec
 _WORTH_NAMING = 2000
@@ -75,15 +77,14 @@ def _parse(text: str, name: str) -> Any:
 class SetConstants(ast.NodeTransformer):
     """Replace literals by dotted name.
 
-    ``NAME`` and ``Class.NAME`` are assignments at module level and in class bodies;
-    ``function(name)`` is a literal passed or defaulted under that name, ``dict(name)`` also the entry of
-    a dictionary.
+    ``NAME``, ``Class.NAME`` and ``function.NAME`` are assignments at module level, in class bodies and in
+    functions; ``range(step=rounds)`` is the head of a loop that trains; ``function(name)`` is a literal
+    passed or defaulted under that name, ``dict(name)`` also the entry of a dictionary.
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
         self._constants = constants
         self._scope: list[str] = []
-        self._inside = 0  # functions entered: their variables are not configuration
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Descend into a class body."""
@@ -103,9 +104,16 @@ class SetConstants(ast.NodeTransformer):
         ):
             if default is not None:
                 node.args.kw_defaults[k] = self._literal(f"{node.name}({argument.arg})", default)
-        self._inside += 1
+        self._scope.append(node.name)
         self.generic_visit(node)
-        self._inside -= 1
+        self._scope.pop()
+        return node
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        """Shorten training loops whose head has their number of steps."""
+        if (end := loops.rounds(node)) is not None:
+            end.value = self._constants.get(loops.name(node, end), end.value)
+        self.generic_visit(node)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
@@ -139,9 +147,9 @@ class SetConstants(ast.NodeTransformer):
         return node
 
     def _value(self, target: ast.expr, value: ast.expr) -> ast.expr:
-        if not isinstance(target, ast.Name) or self._inside:
+        if not isinstance(target, ast.Name):
             return value
-        return self._literal(".".join([*self._scope, target.id]), value)
+        return self._literal(".".join([*self._scope[-1:], target.id]), value)
 
     def _literal(self, name: str, value: ast.expr) -> ast.expr:
         if name not in self._constants or isinstance(value, ast.Name):

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from harness.discover import discover
 from harness.headline import claimed_environment
-from harness.shrink import discover
 from harness.unpack import Layer
 
 SCRIPT = """

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness import needs, shrink, workspace
+from harness import needs, workspace
+from harness.discover import discover
 from harness.folder import load_folder
 from harness.submission import Change, FileEntry, Origin, Submission
 from harness.unpack import layers
@@ -23,7 +24,7 @@ def found(path, root, *more):
     (folder / "train_gpt.py").write_text(SCRIPT.format(root=root) + "\n".join(more))
     entry = load_folder(folder)
     sources = layers(entry)
-    return entry, needs.find(entry, sources, shrink.discover(sources), {}, Stream(tokens=300, seed=3))
+    return entry, needs.find(entry, sources, discover(sources), {}, Stream(tokens=300, seed=3))
 
 
 @pytest.mark.parametrize("root", ["./other/clone/data", "clone/data/"])
@@ -47,7 +48,7 @@ def test_shards_beside_one_another_named_for_their_tokenizer(tmp_path, monkeypat
     (folder / "train_gpt.py").write_text(text)
     entry = load_folder(folder)
     sources = layers(entry)
-    wanted = needs.find(entry, sources, shrink.discover(sources), {}, Stream(tokens=300, seed=3))
+    wanted = needs.find(entry, sources, discover(sources), {}, Stream(tokens=300, seed=3))
     (tmp_path / "run").mkdir()
     place = workspace.prepare(tmp_path / "run", entry, wanted)
     assert wanted.vocabulary == 512
@@ -83,7 +84,7 @@ def test_a_vocabulary_with_a_slot_that_the_tokenizer_lacks_has_a_second_choice(t
         tmp_path, "data", 'size = int(os.environ.get("VOCAB_SIZE", 513))  # one for the mask'
     )
     sources = layers(entry)
-    knobs = shrink.discover(sources)
+    knobs = discover(sources)
     second = needs.find(entry, sources, knobs, {}, Stream(tokens=300, seed=3), choice=1)
     assert (first.vocabulary, first.choices, second.vocabulary) == (513, 2, 512)
 
@@ -111,7 +112,7 @@ def test_settings_of_an_unchanged_script_that_is_imported_or_loaded_count(tmp_pa
     entries = tuple(FileEntry(path, len(text), "", Change.PRESENT) for path, text in files.items())
     beside = Submission(Origin.COMMIT, "", entries, None, (), None, reader=files.__getitem__)
     brought = needs.loaded(replace(entry, around=lambda text: beside), layers(entry))
-    assert [knob.name for knob in shrink.discover(brought)] == names
+    assert [knob.name for knob in discover(brought)] == names
 
 
 def test_unchanged_scripts_lie_beside_the_submission_and_never_over_it(tmp_path, monkeypatch):

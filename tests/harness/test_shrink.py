@@ -4,8 +4,10 @@ import ast
 
 import pytest
 
+from harness.discover import discover, literal
 from harness.facade.sources import SetConstants
-from harness.shrink import Knob, Via, discover, divides_by_progress, literal, shrink
+from harness.knobs import Knob, Via
+from harness.shrink import divides_by_progress, shrink
 from harness.unpack import Layer
 
 SCRIPT = """
@@ -51,10 +53,11 @@ def test_every_kind_of_knob_is_found(knobs):
     assert knobs["collect_hessians(num_batches)"].via is Via.LITERAL
 
 
-def test_modules_locals_and_flags_are_no_knobs(knobs):
+def test_modules_and_flags_are_no_knobs_and_a_local_is_one_of_its_function(knobs):
     assert "Block.model_dim" not in knobs
     assert "--fast" not in knobs
     assert knobs["NUM_HEADS"].default == 12
+    assert knobs["main.NUM_HEADS"].default == 3
 
 
 def test_sizes_are_lowered_and_recorded_and_the_rest_is_left_alone(knobs):
@@ -229,3 +232,42 @@ def test_setting_constants_keeps_every_line_in_place():
     assert "SEQ_LEN = 16" in text
     assert "num_batches=1" in text
     assert "model_dim = 4096" in text
+
+
+IN_MAIN = """
+BATCH_SIZE = 64 if DEVICE == "cuda" else 32
+def main():
+    SEQ_LEN = 2048
+    TEMPERATURE = 900
+    seq_len = 2048
+    for step in range(1000):
+        loss(SEQ_LEN).backward(); optimizer.step()
+    for epoch in range(1, 501):
+        loss().backward(); optimizer.step()
+    for step in range(700):
+        total += score(step)
+    for step in range(12):
+        loss().backward(); optimizer.step()
+"""
+
+
+def test_sizes_that_a_function_sets_for_itself_and_steps_in_the_head_of_a_loop_are_lowered():
+    made = shrink(discover(layers(IN_MAIN)), {})
+    assert made.changed == {
+        "BATCH_SIZE": "8 (was 64)",
+        "main.SEQ_LEN": "128 (was 2048)",
+        "range(step=1000)": "4 (was 1000)",
+        "range(epoch=501)": "4 (was 501)",
+    }
+    lines = ast.unparse(SetConstants(made.constants).visit(ast.parse(IN_MAIN))).splitlines()
+    heads = [line.strip() for line in lines if " = " in line or "range" in line]
+    assert heads == [
+        "BATCH_SIZE = 8",
+        "SEQ_LEN = 128",
+        "TEMPERATURE = 900",
+        "seq_len = 2048",
+        "for step in range(4):",
+        "for epoch in range(1, 4):",
+        "for step in range(700):",
+        "for step in range(12):",
+    ]

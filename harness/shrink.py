@@ -110,14 +110,14 @@ _MICRO_STEPS = 8
 
 
 def _fit_batches(result: Shrunk, knobs: Iterable[Knob]) -> None:
-    """A batch counted in tokens must hold a sequence for every micro step."""
+    """A batch counted in tokens must hold a sequence for every micro step, a micro step one."""
     length = _value_of(result, knobs, _LENGTHS)
     steps = max(_value_of(result, knobs, _ACCUMULATION) or 0, _MICRO_STEPS)
     for knob in knobs:
         own = number(knob.default)
         batch = "BATCH" in knob.topic and ("TOKENS" in knob.topic or knob.topic == "VAL_BATCH_SIZE")
-        if batch and length and own and knob.name in result.changed:
-            least = min(int(length * steps), int(own))
+        if batch and length and knob.name in result.changed:
+            least = int(length if "MICRO" in knob.topic else min(length * steps, own or 0))
             if least > int(result.values[knob.name]):
                 result.apply(knob, least)
 

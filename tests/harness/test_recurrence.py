@@ -101,6 +101,20 @@ def test_the_selective_scan_is_its_recurrence():
     torch.testing.assert_close(last[0], state)
 
 
+def test_the_gradient_of_the_selective_scan_grows_with_the_length_and_not_with_its_square():
+    u, delta = torch.randn(1, 3, 10, requires_grad=True), torch.randn(1, 3, 10, requires_grad=True)
+    out = rules.selective_scan_fn(u, delta, -torch.rand(3, 4), torch.randn(1, 4, 10), torch.randn(1, 4, 10))
+    reached, waiting = set(), [out.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in reached:
+            reached.add(node)
+            waiting += [before for before, _ in node.next_functions]
+    names = {node.name() for node in reached}
+    assert "UnbindBackward0" in names
+    assert not names & {"SelectBackward0", "SliceBackward0"}  # each of them fills a tensor of the full length
+
+
 LAYERS = {
     "net": lambda: layers.GatedDeltaNet(hidden_size=16, head_dim=4, num_heads=2, expand_v=1),
     "product": lambda: layers.GatedDeltaProduct(hidden_size=16, head_dim=4, num_heads=2, num_householder=2),

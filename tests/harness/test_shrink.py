@@ -157,6 +157,9 @@ def test_generated_calibration_is_short_even_where_its_length_is_computed():
         ("TRAIN_BATCH_TOKENS", 1024),  # a name of its own comes before a pattern
         ("INT5_HESSIAN_SAMPLES", 2),
         ("TOTAL_BATCH", 1024),
+        ("D_INNER", 256),
+        ("MIXER_KERNEL", 32),
+        ("TRAIN_MICROBATCH_TOKENS", 128),
         ("LATE_DISTILL_STEPS", 4),
         ("SLOT_LBFGS_MAX_ITER", 3),
         ("PREQ_TTT_CHUNK_SIZE", 1024),
@@ -182,6 +185,13 @@ def test_an_interval_of_validation_is_off_or_as_given():
     found = discover(layers('import os\nv = int(os.environ.get("VAL_LOSS_EVERY", 500))'))
     assert shrink(found, {}).env == {"VAL_LOSS_EVERY": "0"}
     assert shrink(found, {}, caps={"progress": 4}).env == {"VAL_LOSS_EVERY": "4"}
+
+
+def test_a_micro_batch_in_tokens_holds_one_sequence():
+    found = [Knob(Via.ENVIRONMENT, "SEQ_LEN", 512), Knob(Via.ENVIRONMENT, "MICROBATCH_TOKENS", 0)]
+    assert shrink(found, {"MICROBATCH_TOKENS": "4096"}).env["MICROBATCH_TOKENS"] == "128"
+    kept = shrink(found, {"MICROBATCH_TOKENS": "4096"}, keep=["length"])
+    assert kept.env["MICROBATCH_TOKENS"] == "512"
 
 
 def test_a_longer_run_has_more_steps_and_no_more_of_anything_else():

@@ -216,8 +216,9 @@ def selective_scan_fn(
     drive = (steps * u.float())[..., None] * b
     state = torch.zeros_like(decay[:, :, 0])
     outs = []
-    for t in range(u.size(-1)):
-        state = decay[:, :, t] * state + drive[:, :, t]
+    # Unbound once: a slice at a time, each gradient would be as large as the whole.
+    for kept, added in zip(decay.unbind(2), drive.unbind(2), strict=True):
+        state = kept * state + added
         outs.append(state)
     out = (torch.stack(outs, 2) * c).sum(-1)
     out = out if D is None else out + u.float() * D.float()[:, None]

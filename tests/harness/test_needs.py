@@ -141,6 +141,6 @@ def test_shards_that_a_command_names_without_their_folder_are_those_of_the_data_
     (entry / "train_gpt.py").write_text(lines)
     sources = layers(load_folder(entry))
     env = {"TRAIN_FILES": "fineweb_val_*.bin"}
-    knobs, stream = shrink.discover(sources), Stream(tokens=300, seed=3)
+    knobs, stream = discover(sources), Stream(tokens=300, seed=3)
     wanted = needs.find(load_folder(entry), sources, knobs, env, stream)
     assert wanted.env["TRAIN_FILES"] == f"./data/datasets/{folder}/fineweb_val_*.bin"

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sys
 import traceback
 import types
@@ -60,7 +61,25 @@ def _execute(plan: dict[str, Any], book: Any) -> None:
     exec(code, main.__dict__)  # running it is the purpose, and the sandbox is around us
 
 
-def _describe(error: BaseException) -> dict[str, Any]:
+_LACKS = re.compile(r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'")
+
+
+def _absent(error: BaseException, run_dir: str) -> dict[str, str | None]:
+    """The module that is ``missing``, or what one of this machine is ``lacking``.
+
+    A name that a file of the submission lacks is neither: it is missing everywhere.
+    """
+    if not isinstance(error, ImportError):
+        return {"missing": None}
+    found = _LACKS.search(str(error))
+    if found is None:
+        return {"missing": error.name}
+    file = getattr(sys.modules.get(found[2]), "__file__", None) or ""
+    theirs = file.startswith(run_dir) or found[2] == "__main__"
+    return {"missing": None, "lacking": None if theirs else f"{found[2]} has no {found[1]} here"}
+
+
+def _describe(error: BaseException, run_dir: str) -> dict[str, Any]:
     """What ended the script, and whether the last frame was ours."""
     frames = traceback.extract_tb(error.__traceback__)
     outside = [f for f in frames if not f.filename.startswith(HARNESS)]
@@ -73,7 +92,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
         "error": "".join(traceback.format_exception_only(error)).strip()[-1500:],
         "ours": bool(last and last.filename.startswith(HARNESS)),
         "where": f"{os.path.basename(theirs[0])}:{theirs[1]}" if theirs else "",
-        "missing": getattr(error, "name", None) if isinstance(error, ImportError) else None,
+        **_absent(error, run_dir),
     }
 
 
@@ -97,7 +116,7 @@ def _run(plan: dict[str, Any]) -> dict[str, Any]:
         ended = {"kind": "exit", "error": str(leaving.code or 0)}
     except BaseException as error:  # whatever the script died of is what the parent asks
         traceback.print_exc()
-        ended = _describe(error)
+        ended = _describe(error, plan["run_dir"])
     sys.stdout.flush()
     sys.stderr.flush()
     ended = ranks.gather(plan, ended, others)

@@ -87,6 +87,8 @@ def _died(told: dict[str, Any], reported: dict[str, float], lines: tuple[str, ..
     if missing:
         what = "kernel package" if missing.partition(".")[0] in _KERNELS else "package"
         return Ending(Outcome.BLOCKED, f"missing {what}: {missing}", reported, lines, missing=missing)
+    if told.get("lacking"):
+        return Ending(Outcome.BLOCKED, told["lacking"], reported, lines, ours=True)
     if _NEEDS_NVCC.search(error):
         return Ending(Outcome.BLOCKED, f"missing program: nvcc ({last[:160]})", reported, lines)
     program = _MISSING_PROGRAM.search(error)

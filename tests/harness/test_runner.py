@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import runner, sandbox
+from harness import child, runner, sandbox
 from harness.facade import files
 from harness.folder import load_folder
 from harness.outcome import Ending, judge, scores
@@ -153,6 +153,22 @@ def test_a_missing_kernel_package_blocks_by_name(tmp_path):
     record = run(tmp_path, "import xformers\n" + SCRIPT)
     assert record.outcome is Outcome.BLOCKED
     assert record.blocker == "missing kernel package: xformers"
+
+
+def raised(statement):
+    with pytest.raises(ImportError) as error:
+        exec(statement, {})
+    return error.value
+
+
+def test_a_name_that_a_module_lacks_is_no_missing_package(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_parts.py").write_text("x = 1\n")
+    machine = child._absent(raised("from json import unheard_of"), str(tmp_path))
+    assert machine == {"missing": None, "lacking": "json has no unheard_of here"}
+    theirs = child._absent(raised("from own_parts import unheard_of"), str(tmp_path))
+    assert theirs == {"missing": None, "lacking": None}
+    assert child._absent(raised("import unheard_of.parts"), str(tmp_path)) == {"missing": "unheard_of"}
 
 
 @pytest.mark.slow
@@ -369,6 +385,11 @@ def test_the_last_score_counts():
             '{"kind": "SyntaxError", "where": "a.py:1", "error": "File \\"a.py\\", line 1\\n %%x\\nSyntaxError: invalid syntax"}',
             Outcome.CRASHED,
             "SyntaxError: invalid syntax at a.py:1",
+        ),
+        (
+            '{"kind": "ImportError", "where": "a.py:1", "missing": null, "lacking": "torch.nn has no Head here"}',
+            Outcome.BLOCKED,
+            "torch.nn has no Head here",
         ),
     ],
 )

@@ -18,9 +18,9 @@ import libcst
 PACKAGES = frozenset(
     """
     apex causal_conv1d cupy cut_cross_entropy datasets deepspeed einops fla flash_attn flash_attn_3
-    flash_attn_interface huggingface_hub kernels liger_kernel lightning mamba_ssm mlx muon ninja numba pyarrow
-    pybind11 safetensors sentencepiece tiktoken tokenizers torchao tqdm transformer_engine transformers triton
-    wandb xformers zstandard
+    flash_attn_interface hnet huggingface_hub kernels liger_kernel lightning mamba_ssm mlx muon ninja numba
+    peft pyarrow pybind11 safetensors sentencepiece tiktoken tokenizers torchao tqdm transformer_engine
+    transformers triton wandb xformers zstandard
     """.split()  # noqa: SIM905 - a list of as many quoted words reads worse
 )
 """Import names of packages that PyPI has, or their authors' own source: somebody else could install them."""

@@ -87,9 +87,12 @@ def _describe(error: BaseException, run_dir: str) -> dict[str, Any]:
     theirs = (outside[-1].filename, outside[-1].lineno) if outside else None
     if isinstance(error, SyntaxError) and error.filename:
         theirs = (error.filename, error.lineno)
+    told = "".join(traceback.format_exception_only(error)).strip()
+    if not str(error) and outside:
+        told += f": {outside[-1].line}"  # an assertion without words says what it asks for by its line
     return {
         "kind": type(error).__name__,
-        "error": "".join(traceback.format_exception_only(error)).strip()[-1500:],
+        "error": told[-1500:],
         "ours": bool(last and last.filename.startswith(HARNESS)),
         "where": f"{os.path.basename(theirs[0])}:{theirs[1]}" if theirs else "",
         **_absent(error, run_dir),

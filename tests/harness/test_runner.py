@@ -1,6 +1,7 @@
 # ruff: noqa: E501
 """Runs of a small script of our own, from training to its final score, in the sandbox."""
 
+import linecache
 from types import SimpleNamespace
 
 import pytest
@@ -169,6 +170,15 @@ def test_a_name_that_a_module_lacks_is_no_missing_package(tmp_path, monkeypatch)
     theirs = child._absent(raised("from own_parts import unheard_of"), str(tmp_path))
     assert theirs == {"missing": None, "lacking": None}
     assert child._absent(raised("import unheard_of.parts"), str(tmp_path)) == {"missing": "unheard_of"}
+
+
+def test_an_assertion_without_words_is_told_by_its_line(tmp_path):
+    text = "ranks = 1\nassert ranks == 8\n"
+    linecache.cache["asks.py"] = (len(text), None, text.splitlines(keepends=True), "asks.py")
+    with pytest.raises(AssertionError) as error:
+        exec(compile(text, "asks.py", "exec", dont_inherit=True), {})
+    told = child._describe(error.value, str(tmp_path))
+    assert (told["error"], told["where"]) == ("AssertionError: assert ranks == 8", "asks.py:2")
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ import os
 import random
 import re
 import sys
+import sysconfig
 import traceback
 import types
 from pathlib import Path
@@ -28,6 +29,8 @@ from typing import Any
 from harness import ranks
 
 HARNESS = os.path.dirname(os.path.abspath(__file__))
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")} | {"<frozen"})
+"""Where packages and the standard library lie: a failure in them is named by the line that called them."""
 
 
 def _seed(value: int) -> None:
@@ -84,12 +87,13 @@ def _describe(error: BaseException, run_dir: str) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     outside = [f for f in frames if not f.filename.startswith(HARNESS)]
     last = frames[-1] if frames else None
-    theirs = (outside[-1].filename, outside[-1].lineno) if outside else None
+    named = [f for f in outside if not f.filename.startswith(_INSTALLED)] or outside
+    theirs = (named[-1].filename, named[-1].lineno) if named else None
     if isinstance(error, SyntaxError) and error.filename:
         theirs = (error.filename, error.lineno)
     told = "".join(traceback.format_exception_only(error)).strip()
-    if not str(error) and outside:
-        told += f": {outside[-1].line}"  # an assertion without words says what it asks for by its line
+    if not str(error) and named:
+        told += f": {named[-1].line}"  # an assertion without words says what it asks for by its line
     return {
         "kind": type(error).__name__,
         "error": told[-1500:],

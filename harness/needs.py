@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -61,6 +62,30 @@ def loaded(submission: Submission, layers: Iterable[Layer]) -> tuple[Layer, ...]
 
 def _imports(text: str, module: str) -> bool:
     return re.search(rf"^\s*(?:import|from) {re.escape(module)}\b", text, re.MULTILINE) is not None
+
+
+_DEFINES = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def starts_nothing(submission: Submission, text: str) -> bool:
+    """Whether a script only defines functions and classes, for others to import: no run of it has a score."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    if any(_imports(text, e.path.rpartition("/")[2][:-3]) for e in submission.files(".py")):
+        return False  # what it imports may run as it is loaded
+    defined = any(isinstance(node, _DEFINES[2:]) for node in body)
+    return defined and all(isinstance(node, _DEFINES) or _is_plain(node) for node in body)
+
+
+def _is_plain(node: ast.stmt) -> bool:
+    """A docstring, or a name for a value that no call makes."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    calls = (ast.Call, ast.Await)
+    assigns = isinstance(node, (ast.Assign, ast.AnnAssign))
+    return assigns and not any(isinstance(part, calls) for part in ast.walk(node))
 
 
 def find(

@@ -116,6 +116,8 @@ def run(
     began = time.monotonic()
     if not layers or submission.entry_script is None:
         return RunRecord(Outcome.SKIPPED, "there is no training script")
+    if needs.starts_nothing(submission, layers[0].lowered):
+        return RunRecord(Outcome.CRASHED, "the script starts nothing: it only defines functions and classes")
     try:
         sandbox = choose(options.no_sandbox, options.ranks)
     except SandboxRefusedError as refusal:

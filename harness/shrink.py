@@ -79,6 +79,7 @@ def shrink(
             result.apply(knob, value)
     _fit_width(result, knobs)
     _fit_batches(result, knobs)
+    _fit_chunks(result, knobs, claimed)
     return result
 
 
@@ -120,6 +121,17 @@ def _fit_batches(result: Shrunk, knobs: Iterable[Knob]) -> None:
             least = int(length if "MICRO" in knob.topic else min(length * steps, own or 0))
             if least > int(result.values[knob.name]):
                 result.apply(knob, least)
+
+
+def _fit_chunks(result: Shrunk, knobs: Iterable[Knob], claimed: Mapping[str, str]) -> None:
+    """A chunk that held whole sequences still holds one: scripts divide the one by the other."""
+    own = {k.name: _number(claimed.get(k.name, k.default)) or 0 for k in knobs}
+    before = max((own[k.name] for k in knobs if k.topic in _LENGTHS), default=0)
+    length = int(_value_of(result, knobs, _LENGTHS) or 0)
+    for knob in knobs:
+        chunk = "CHUNK" in knob.topic and knob.name in result.changed
+        if chunk and 0 < before <= own[knob.name] and int(result.values[knob.name]) < length:
+            result.apply(knob, length)
 
 
 def _value_of(result: Shrunk, knobs: Iterable[Knob], topics: tuple[str, ...]) -> float | None:

@@ -181,6 +181,37 @@ def test_an_assertion_without_words_is_told_by_its_line(tmp_path):
     assert (told["error"], told["where"]) == ("AssertionError: assert ranks == 8", "asks.py:2")
 
 
+def test_a_failure_inside_a_package_is_told_by_the_line_that_called_it(tmp_path):
+    text = "import torch\ntorch.optim.SGD([], lr=0.1)\n"
+    with pytest.raises(ValueError, match="empty parameter list") as error:
+        exec(compile(text, "calls.py", "exec", dont_inherit=True), {})
+    assert child._describe(error.value, str(tmp_path))["where"] == "calls.py:2"
+
+
+DEFINES = '"""Parts."""\nimport torch\nSIZE: int = 3\n\ndef score(model):\n    return model(SIZE)\n'
+
+
+def test_a_script_that_only_defines_is_not_run(tmp_path):
+    entry = submission(tmp_path, DEFINES)
+    record = runner.run(entry, layers(entry))
+    assert (record.outcome, record.seconds) == (Outcome.CRASHED, 0.0)
+    assert record.blocker == "the script starts nothing: it only defines functions and classes"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "score(print)\n",
+        "RESULT = score(print)\n",
+        "if __name__ == '__main__':\n    score(print)\n",
+        "import train_gpt\n",
+        "def broken(:\n",
+    ],
+)
+def test_a_script_that_may_start_something_is_run(tmp_path, more):
+    assert not runner.needs.starts_nothing(submission(tmp_path, DEFINES), DEFINES + more)
+
+
 @pytest.mark.slow
 def test_mlx_runs_its_python_and_compiles_nothing(tmp_path):
     pytest.importorskip("mlx.core", reason="installed by the extra `run`")

@@ -148,6 +148,21 @@ def test_generated_calibration_is_short_even_where_its_length_is_computed():
 
 
 @pytest.mark.parametrize(
+    ("own", "claimed", "chunk"),
+    [
+        (32768, {}, 128),  # of sequences, of which one is left
+        (48, {}, 32),  # of documents, shorter than a sequence
+        (32768, {"TTT_CHUNK_SIZE": "64"}, 32),
+        (48, {"TTT_CHUNK_SIZE": "65536"}, 128),
+    ],
+)
+def test_a_chunk_of_sequences_holds_one(own, claimed, chunk):
+    length = Knob(Via.ENVIRONMENT, "TRAIN_SEQ_LEN", 1024)
+    result = shrink([length, Knob(Via.ENVIRONMENT, "TTT_CHUNK_SIZE", own)], claimed)
+    assert result.env == {"TRAIN_SEQ_LEN": "128", "TTT_CHUNK_SIZE": str(chunk)}
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("SIDECAR_SEQ_LEN", 128),

@@ -125,7 +125,7 @@ def _fit_batches(result: Shrunk, knobs: Iterable[Knob]) -> None:
 
 def _fit_chunks(result: Shrunk, knobs: Iterable[Knob], claimed: Mapping[str, str]) -> None:
     """A chunk that held whole sequences still holds one: scripts divide the one by the other."""
-    own = {k.name: _number(claimed.get(k.name, k.default)) or 0 for k in knobs}
+    own = {k.name: number(claimed.get(k.name, k.default)) or 0 for k in knobs}
     before = max((own[k.name] for k in knobs if k.topic in _LENGTHS), default=0)
     length = int(_value_of(result, knobs, _LENGTHS) or 0)
     for knob in knobs:

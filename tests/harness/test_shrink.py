@@ -173,6 +173,8 @@ def test_a_chunk_of_sequences_holds_one(own, claimed, chunk):
         ("INT5_HESSIAN_SAMPLES", 2),
         ("TOTAL_BATCH", 1024),
         ("D_INNER", 256),
+        ("SSM_D_STATE", 16),
+        ("NUM_EVAL_RECURRENCES", 2),
         ("MIXER_KERNEL", 32),
         ("TRAIN_MICROBATCH_TOKENS", 128),
         ("LATE_DISTILL_STEPS", 4),
@@ -184,7 +186,7 @@ def test_a_chunk_of_sequences_holds_one(own, claimed, chunk):
         ("ENC_EPOCHS", 2),
         ("MICRO_TTT_STEPS", 2),
         ("TTT_NS_STEPS", None),  # of an optimizer's iteration
-        ("NCA_STEPS", 8),
+        ("NCA_STEPS", 2),
         ("GRAD_ACCUM_STEPS", None),
         ("SEQ_LEN_SCALE", None),
         ("USE_CUDA_GRAPHS", 0),

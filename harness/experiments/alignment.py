@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.events import Charged
-from harness.experiments.stages import Numbered, Stage, flat
+from harness.experiments.stages import Stage
+from harness.experiments.sums import Numbered, flat
 from harness.trace import Trace
 
 

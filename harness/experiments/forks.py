@@ -8,7 +8,8 @@ from harness.events import Snapshot
 from harness.experiments import passive, prefix
 from harness.experiments.alignment import align
 from harness.experiments.bench import Ground, Session, Tokens
-from harness.experiments.stages import MINIMUM, Stage, comparable, counterpart
+from harness.experiments.stages import Stage, comparable, counterpart
+from harness.experiments.sums import MINIMUM
 from harness.record import Experiment, Holds
 from harness.trace import Trace
 

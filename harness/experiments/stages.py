@@ -9,28 +9,36 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.events import Charged, Reported, pack_nats, pack_positions
+from harness.events import Charged, Reported
 from harness.experiments.bench import Ground
+from harness.experiments.sums import (
+    FIRST,
+    MINIMUM,
+    TOTALS,
+    Numbered,
+    candidates,
+    flat,
+    last_pass,
+    without_echoes,
+)
 from harness.probes.reports import precision
 from harness.trace import Trace
 
 RELATIVE = 3e-5
 """Rounding of single-precision accumulation, relative to the loss."""
-_MOST_GROUPS = 5
+EXACT = 1e-6
+"""The same where single losses are added up in double precision."""
 _LEAST_SHARE = 1 / 16
 """Of the positions whose loss was computed: a mean of fewer that equals the score does so by chance."""
-_TOTALS = ("sum", "numpy_sum", "item", "added")
 _FIGURE = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
-Numbered = tuple[int, Charged]
 Counted = tuple[NDArray[np.int32], NDArray[np.float64]]
-MINIMUM = "minimum over passes"
 NOTHING: Counted = (np.empty(0, np.int32), np.empty(0))
 
 
@@ -98,7 +106,7 @@ def stages(trace: Trace, ground: Ground | None = None, like: Stage | None = None
             continue
         again = bool(found) and not charges[at] and _repeats(found[-1].report, report)
         explained = [s for s in tries if s.explained or _alike(s, like)] or tries[:1]
-        found[len(found) - again :] = [min(explained, key=lambda s: _rounds(s.places))]
+        found[len(found) - again :] = [min(explained, key=_simplicity)]
     return found
 
 
@@ -213,21 +221,25 @@ def _stage(
     if not charges:
         return _empty(report, number)
     computed = np.unique(np.concatenate([c.where() for _, c in charges]))
-    charges, countings = _without_echoes(charges), _countings(counts)
+    charges, countings = without_echoes(charges), _countings(counts)
     known = computed[computed >= 0]
     best: Stage | None = None
-    fallback = [n for n in charges if n[1].via in _TOTALS] or charges
-    for how, chosen in _candidates(charges):
+    ranked = (0, 0.0)
+    fallback = [n for n in charges if n[1].via in TOTALS] or charges
+    for how, chosen in candidates(charges):
         places, nats, order = flat(chosen)
         if like is not None and (how, len(places)) == (like.how, len(like.places)):
             fallback = chosen
+        if best is not None and how.startswith(MINIMUM):
+            break  # passes that hardly differ have nearly one mean, and their minimum has it, too
         counted = _counted(report, nats, countings)
         enough = len(np.unique(places)) >= _LEAST_SHARE * len(known)
         if enough and _explains(report, places, nats, byte_counts, counted):
-            whole = () if how.startswith(MINIMUM) else tuple(n for n, _ in chosen)
+            whole = () if how.startswith((MINIMUM, FIRST)) else tuple(n for n, _ in chosen)
             stage = Stage(report, number, places, nats, order, True, how, known, counted, whole)
-            best = stage if best is None or _rounds(places) < _rounds(best.places) else best
-            if _rounds(best.places) == 1:
+            rank = _rank(stage, chosen[0][1].via)
+            best, ranked = (stage, rank) if best is None or rank < ranked else (best, ranked)
+            if ranked == (1, 0.0):
                 break
     if best is not None:
         return replace(best, order=_computed_order(charges, best.places, best.nats, best.order))
@@ -240,80 +252,20 @@ def _rounds(places: NDArray[np.int32]) -> int:
     return max(1, round(len(places) / max(len(np.unique(places)), 1)))
 
 
-def _without_echoes(charges: list[Numbered]) -> list[Numbered]:
-    """Drop a charge that repeats the one before it at the same site (a sum, then a mean, of one array)."""
-    kept: list[Numbered] = []
-    for number, charge in charges:
-        last = kept[-1][1] if kept else None
-        if last is None or (last.site, last.positions, last.nats) != (
-            charge.site,
-            charge.positions,
-            charge.nats,
-        ):
-            kept.append((number, charge))
-    return kept
+def _rank(stage: Stage, via: str) -> tuple[int, float]:
+    """Sorts what explains one score, likeliest first. Losses that the script itself was seen to add up are
+    believed; of others, drafts may have nearly the same mean, so the nearest counts."""
+    loss, rounds = stage.report.val_loss, _rounds(stage.places)
+    if loss is None or via in TOTALS:
+        return rounds, 0.0
+    off = min(abs(float(mean) - loss) for mean in _means(stage.places, stage.nats))
+    near = precision(stage.report.line, "val_loss") + EXACT * abs(loss)
+    return rounds, 0.0 if off <= near else off
 
 
-def _candidates(charges: list[Numbered]) -> Iterator[tuple[str, list[Numbered]]]:
-    """Sets of charges that may make up the total, likeliest first."""
-    groups: dict[tuple[str, str], list[Numbered]] = {}
-    for numbered in charges:
-        groups.setdefault((numbered[1].via, numbered[1].site), []).append(numbered)
-    totals = [k for k in groups if k[0] in _TOTALS][:_MOST_GROUPS]
-    for size in dict.fromkeys((1, len(totals), *range(2, len(totals)))) if totals else ():
-        for keys in itertools.combinations(totals, size):
-            chosen = sorted(itertools.chain(*(groups[k] for k in keys)), key=lambda n: n[0])
-            yield " + ".join(f"{via} at {site}" for via, site in keys), chosen
-            yield "last pass of " + " + ".join(site for _, site in keys), _last_pass(chosen)
-    for via in ("cross_entropy", "gather"):
-        chosen = [n for n in charges if n[1].via == via]
-        if chosen:
-            yield f"every {via}", chosen
-            yield f"last pass of {via}", _last_pass(chosen)
-            yield f"{MINIMUM} of {via}", _least(chosen)
-    for key, chosen in groups.items():
-        if key[0] not in _TOTALS:
-            yield f"{key[0]} at {key[1]}", chosen
-
-
-def _last_pass(charges: list[Numbered]) -> list[Numbered]:
-    """The charges since most positions of a charge were last seen for the first time again."""
-    seen: set[int] = set()
-    start = 0
-    for at, (_, charge) in enumerate(charges):
-        places = set(charge.where().tolist()) - {-1}
-        if len(places & seen) > 0.5 * len(places) and len(seen) > 4 * len(places):
-            start, seen = at, set()
-        seen |= places
-    return charges[start:]
-
-
-def _least(charges: list[Numbered]) -> list[Numbered]:
-    """One charge that takes the smallest loss of every position (best of passes); [] for one pass."""
-    places, nats, _ = flat(charges)
-    by_loss = np.lexsort((nats, places))
-    unique, first = np.unique(places[by_loss], return_index=True)
-    if len(unique) * 2 > len(places):
-        return charges
-    number, last = charges[-1]
-    best = replace_charge(last, unique, nats[by_loss][first])
-    return [(number, best)]
-
-
-def replace_charge(charge: Charged, places: NDArray[np.int32], nats: NDArray[np.float64]) -> Charged:
-    """The same charge with other positions and losses."""
-    return Charged(charge.via, charge.site, pack_positions(places), pack_nats(nats), float(nats.sum()))
-
-
-def flat(charges: list[Numbered]) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
-    """Places, losses in nats and event numbers of charges, in their order; padding is left out."""
-    places = np.concatenate([c.where() for _, c in charges])
-    nats = np.concatenate([c.losses() for _, c in charges])
-    order = np.concatenate([np.full(len(c.where()), n, np.int64) for n, c in charges])
-    if len(nats) and (nats <= 0).all():
-        nats = -nats
-    charged = (places >= 0) | (nats != 0)
-    return places[charged], nats[charged], order[charged]
+def _simplicity(stage: Stage) -> tuple[bool, int]:
+    """Sorts explanations of one score: that a scorer takes the best of passes is believed last."""
+    return stage.how.startswith(MINIMUM), _rounds(stage.places)
 
 
 def _countings(counts: list[Numbered]) -> list[tuple[float, list[Numbered]]]:
@@ -321,7 +273,7 @@ def _countings(counts: list[Numbered]) -> list[tuple[float, list[Numbered]]]:
     groups: dict[str, list[Numbered]] = {}
     for numbered in counts:
         groups.setdefault(numbered[1].site, []).append(numbered)
-    sets = itertools.chain.from_iterable((g, _last_pass(g)) for g in (*groups.values(), counts) if g)
+    sets = itertools.chain.from_iterable((g, last_pass(g)) for g in (*groups.values(), counts) if g)
     return [(sum(c.total for _, c in chosen), chosen) for chosen in sets]
 
 
@@ -350,13 +302,17 @@ def _explains(
         return False
     if report.val_loss is not None:
         slack = precision(report.line, "val_loss") + RELATIVE * abs(report.val_loss)
-        means = (nats.mean(), nats[known].mean())
-        return any(abs(float(mean) - report.val_loss) <= slack for mean in means)
+        return any(abs(float(mean) - report.val_loss) <= slack for mean in _means(places, nats))
     if len(counted[0]) or report.val_bpb is None or byte_counts is None:
         return len(counted[0]) > 0
     total = byte_counts[places[known]].sum()
     bpb = float(nats[known].sum()) / math.log(2) / max(int(total), 1)
     return abs(bpb - report.val_bpb) <= 0.01 * report.val_bpb
+
+
+def _means(places: NDArray[np.int32], nats: NDArray[np.float64]) -> tuple[np.float64, np.float64]:
+    """Over all charges, and over those whose place is known."""
+    return nats.mean(), nats[places >= 0].mean()
 
 
 def _computed_order(
@@ -376,7 +332,7 @@ def _computed_order(
         return order
     when: dict[int, list[tuple[int, float]]] = {}
     for number, charge in charges:
-        if charge.via not in _TOTALS:
+        if charge.via not in TOTALS:
             for place, loss in zip(charge.where().tolist(), charge.losses().tolist(), strict=True):
                 when.setdefault(place, []).append((number, abs(loss)))
     rows = list(zip(places.tolist(), np.abs(nats).tolist(), order.tolist(), strict=True))

@@ -155,6 +155,35 @@ def test_the_smallest_loss_of_several_passes_is_recognized():
     assert passive.passes(stage, 41).data["best"]
 
 
+@pytest.mark.parametrize("apart", [4e-4, 4e-3])
+def test_a_draft_whose_loss_is_nearly_the_same_is_no_earlier_pass(apart):
+    """The model computes a loss of its provisional logits, too: the smaller of both has the same mean."""
+    rng = np.random.default_rng(1)
+    own = rng.uniform(6.8, 7.0, (2, 40))
+    draft = own + rng.uniform(0, apart, own.shape)
+    events = []
+    for half in range(2):
+        places = range(1 + 40 * half, 41 + 40 * half)
+        events += [charge(places, draft[half], "cross_entropy", "train_gpt.py:3")]
+        events += [charge(places, own[half], "cross_entropy", "train_gpt.py:9")]
+    stage = final(stamped(*events, report(float(own.mean()))))
+    assert stage.explained
+    assert stage.how == "cross_entropy at train_gpt.py:9"
+    assert passive.passes(stage, 81).result is Holds.HOLDS
+
+
+def test_windows_that_overlap_are_explained_by_what_each_has_new():
+    rng = np.random.default_rng(2)
+    windows = [(range(1 + 10 * k, 31 + 10 * k), rng.uniform(6, 8, 30)) for k in range(5)]
+    new = np.concatenate([windows[0][1], *(losses[20:] for _, losses in windows[1:])])
+    events = [charge(places, losses, "cross_entropy", "train_gpt.py:3") for places, losses in windows]
+    stage = final(stamped(*events, report(float(new.mean()))))
+    assert stage.explained
+    assert stage.places.tolist() == list(range(1, 71))
+    np.testing.assert_array_equal(stage.nats, new)
+    assert stage.times() == 1
+
+
 # --- judgements ---------------------------------------------------------------------------------
 
 

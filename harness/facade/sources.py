@@ -5,6 +5,7 @@ layer and entered in ``linecache``, so that ``inspect`` and tracebacks find it.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import builtins
@@ -12,7 +13,7 @@ import hashlib
 import importlib.machinery
 import linecache
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -61,8 +62,48 @@ class SourceBook:
         for rewrite in self.rewrites:
             tree = ast.fix_missing_locations(rewrite(tree))
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        code: CodeType = _COMPILE(tree, name, "exec", 0, True)
+        code: CodeType = _COMPILE(tree, name, "exec", _deferred(tree), True)
         return code
+
+
+def _deferred(tree: ast.Module) -> int:
+    """The flag that leaves annotations unevaluated, where one names what is bound only after it.
+
+    Python 3.14 evaluates them when they are asked for; before, such a script dies as it is loaded.
+    """
+    bound, ahead = set(dir(builtins)), set()
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            own = _names(node, ast.Store) if isinstance(node, ast.ClassDef) else set()
+            ahead |= {name for note in _annotations(node) for name in _names(note, ast.Load)} - bound - own
+        for part in ast.walk(node):
+            if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+                bound.add(part.name)
+            elif isinstance(part, ast.alias):
+                bound.add((part.asname or part.name).partition(".")[0])
+        bound |= _names(node, ast.Store)
+    flag: int = __future__.annotations.compiler_flag
+    return flag if ahead & bound else 0
+
+
+def _annotations(node: ast.FunctionDef | ast.ClassDef) -> Iterator[ast.expr]:
+    """The annotations that are evaluated with a definition: of its arguments, its result, its class body."""
+    if isinstance(node, ast.ClassDef):
+        for inner in node.body:
+            if isinstance(inner, (ast.FunctionDef, ast.ClassDef)):
+                yield from _annotations(inner)
+            elif isinstance(inner, ast.AnnAssign):
+                yield inner.annotation
+        return
+    given = node.args
+    arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    yield from (a.annotation for a in arguments if a is not None and a.annotation is not None)
+    if node.returns is not None:
+        yield node.returns
+
+
+def _names(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
 
 
 def _parse(text: str, name: str) -> Any:

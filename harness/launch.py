@@ -46,6 +46,8 @@ class Finished:
 
 RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What a launcher such as torchrun sets."""
+SIZES = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
+"""Those of them that tell how many ranks there are."""
 
 Attend = Callable[["subprocess.Popen[bytes]", float], None]
 """Called with the running process and its deadline on the monotonic clock; returns before it."""

@@ -22,7 +22,8 @@ def split(plan: dict[str, Any], ranks: int) -> list[int]:
     Each other rank writes its output beside the plan's status file and its own status; only rank 0 is
     instrumented.
     """
-    os.environ.update({"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)})
+    if ranks > 1 or "WORLD_SIZE" not in os.environ:
+        os.environ.update({"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)})
     others: list[int] = []
     for rank in range(1, ranks):
         pid = os.fork()

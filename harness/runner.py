@@ -39,6 +39,12 @@ from harness.world import TRAINING, Stream
 STEPS = 4
 _RANKS = re.compile(r"\bDDP\b|DistributedDataParallel|torchrun|WORLD_SIZE|(?<!torch\.)\bdistributed\b")
 """Failures that a script may lay at the door of its launcher."""
+_NODE = 8
+_WHOLE_NODE = re.compile(
+    rf"world_?size\W*(?:must be|of|to be)?\W*{_NODE}\b|\b{_NODE}\W?(?:x\W?)?(?:H100|GPU|rank|process)",
+    re.IGNORECASE,
+)
+"""Failures of scripts that accept no other number of ranks than that of the node."""
 _VOCABULARY = re.compile(r"vocab|index out of range in self|Target \d+ is out of bounds", re.IGNORECASE)
 """Failures of a tokenizer or data set of another size than the script's."""
 _EVALUATES_ONLY = re.compile(r"(?:\w+_)?(?:EVAL_ONLY|EVALUATE_ONLY|ONLY_EVAL)")
@@ -102,6 +108,7 @@ class Attempt:
     bf16: str = "alias"
     steps: int = STEPS
     alone: bool = False  # started by python itself and not by a launcher of ranks
+    alike: int = 1  # ranks, of which the first is started and the others are taken to do the same
     without: tuple[str, ...] = ()  # claimed settings that are left out
     own: tuple[str, ...] = ()  # single settings that keep their size
     interval: int = 0  # steps between validations while training; 0: none, if the script can do without
@@ -194,6 +201,8 @@ class _Session:
             ladder = [replace(last, vocabulary=last.vocabulary + 1)]
         elif named := self._named(blocker, last):
             ladder = [named, default]
+        elif _WHOLE_NODE.search(blocker) and last.alike == self.options.ranks == 1:
+            ladder = [replace(last, alike=_NODE, alone=False), default]
         elif _RANKS.search(blocker) and not last.alone:
             ladder = [replace(last, alone=True), default]
         elif ending.outcome is Outcome.BLOCKED:
@@ -287,6 +296,7 @@ class _Session:
         fds = companion.begin() if companion else ()
         env = {**launch.environment(place.root, place.cwd), **shrunk.env}
         env.update({k: v for k, v in wanted.env.items() if v})
+        env.update(dict.fromkeys(launch.SIZES, str(rung.alike)) if rung.alike > 1 else {})
         for name in [*(k for k, v in wanted.env.items() if not v), *(launch.RANKS if rung.alone else ())]:
             env.pop(name, None)
         plan = self._plan(rung, place, shrunk, env)
@@ -321,6 +331,7 @@ class _Session:
                 "wall_seconds": wall,
                 "bf16": rung.bf16,
                 "ranks": 1 if rung.alone else self.options.ranks,
+                "alike": rung.alike,
                 "real_dynamo": any("flex_attention" in layer.text for layer in self.layers),
             },
             "seed": self.options.seed,

@@ -16,13 +16,15 @@ class FacadeConfig:
 
     ``steps`` optimizer steps fill ``wall_seconds`` of the virtual clock. ``bf16`` is ``alias``
     (bfloat16 names float32: fast, and more precise than the original) or ``native`` (the real
-    type). ``ranks`` above 1 leaves ``torch.distributed`` real, over gloo.
+    type). ``ranks`` above 1 leaves ``torch.distributed`` real, over gloo; ``alike`` above 1 makes this
+    process the first of so many ranks that do the same.
     """
 
     steps: int = 4
     wall_seconds: float = 600.0
     bf16: str = "alias"
     ranks: int = 1
+    alike: int = 1
     threads: int = 1
     real_dynamo: bool = False
 
@@ -53,7 +55,7 @@ def install(config: FacadeConfig) -> None:
     cuda.install()
     devices.install()
     optim.install()
-    distributed.install(config.ranks)
+    distributed.install(config.ranks, config.alike)
     attention.install()
     kernels.install()
     recurrence.install()

@@ -35,18 +35,19 @@ class _State:
     initialized = False
 
 
-def _handle(async_op: bool) -> Work | None:
+def handle(async_op: bool) -> Work | None:
+    """What a collective returns that has already finished."""
     return Work() if async_op else None
 
 
 def _in_place(tensor: Any, *args: Any, async_op: bool = False, **kwargs: Any) -> Work | None:
-    return _handle(async_op)
+    return handle(async_op)
 
 
 def _copy(output: Any, source: Any, *args: Any, async_op: bool = False, **kwargs: Any) -> Work | None:
     with torch.no_grad():
         output.copy_(source.reshape(output.shape))
-    return _handle(async_op)
+    return handle(async_op)
 
 
 def _all_gather(outputs: Any, tensor: Any, *args: Any, async_op: bool = False, **kwargs: Any) -> Work | None:
@@ -55,13 +56,13 @@ def _all_gather(outputs: Any, tensor: Any, *args: Any, async_op: bool = False, *
 
 def _gather(tensor: Any, gather_list: Any = None, *args: Any, **kwargs: Any) -> Work | None:
     if not gather_list:
-        return _handle(bool(kwargs.get("async_op")))
+        return handle(bool(kwargs.get("async_op")))
     return _copy(gather_list[0], tensor, async_op=bool(kwargs.get("async_op")))
 
 
 def _scatter(tensor: Any, scatter_list: Any = None, *args: Any, **kwargs: Any) -> Work | None:
     if not scatter_list:
-        return _handle(bool(kwargs.get("async_op")))
+        return handle(bool(kwargs.get("async_op")))
     return _copy(tensor, scatter_list[0], async_op=bool(kwargs.get("async_op")))
 
 
@@ -119,7 +120,7 @@ def collectives() -> dict[str, Any]:
         "get_node_local_rank": constant(0),
         "get_world_size": constant(1),
         "get_backend": constant("nccl"),
-        "barrier": lambda *a, async_op=False, **k: _handle(async_op),
+        "barrier": lambda *a, async_op=False, **k: handle(async_op),
         "monitored_barrier": nothing,
         "all_reduce": _in_place,
         "all_reduce_coalesced": _in_place,
@@ -143,8 +144,8 @@ def collectives() -> dict[str, Any]:
     }
 
 
-def install(ranks: int) -> None:
-    """Install the copies, or gloo when there really are several ranks."""
+def install(ranks: int, alike: int = 1) -> None:
+    """Install the copies, as one rank or the first of ``alike`` equal ones, or gloo for really several."""
     import torch.distributed as dist
     import torch.distributed.distributed_c10d as c10d
     import torch.nn.parallel as parallel
@@ -155,6 +156,10 @@ def install(ranks: int) -> None:
         gloo.install()
         return
     functions = collectives()
+    if alike > 1:
+        from harness.facade.alike import Alike
+
+        functions |= Alike(alike).functions()
     replace(dist, **functions)
     replace(c10d, **{name: f for name, f in functions.items() if hasattr(c10d, name)})
     replace(parallel, DistributedDataParallel=DistributedDataParallel)

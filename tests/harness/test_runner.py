@@ -150,6 +150,34 @@ def test_a_script_that_refuses_a_launcher_of_ranks_runs_alone(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_script_for_a_whole_node_runs_as_its_first_rank(tmp_path):
+    asks = """
+    assert dist.get_world_size() == int(os.environ["WORLD_SIZE"]) == 8
+    total, shares = torch.ones(1, device=device), [torch.zeros(2) for _ in range(8)]
+    dist.all_reduce(total)
+    dist.all_gather(shares, torch.arange(2.0))
+    assert (total.item(), torch.stack(shares).sum().item()) == (8, 8)
+    """
+    record = run(tmp_path, SCRIPT.replace("    FAIL", asks))
+    assert record.outcome is Outcome.COMPLETED, record.blocker
+    assert "AssertionError: assert dist.get_world_size() ==" in record.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("blocker", "alike"),
+    [
+        ("RuntimeError: Expected WORLD_SIZE=8, got WORLD_SIZE=1 at a.py:1", 8),
+        ("AssertionError: assert world_size == 8 at a.py:1", 8),
+        ("RuntimeError: this script requires 8 GPUs at a.py:1", 8),
+        ("ValueError: WORLD_SIZE=1 does not divide the batch at a.py:1", 1),
+        ("RuntimeError: a batch of 8 sequences on 1 rank at a.py:1", 1),
+    ],
+)
+def test_a_failure_that_asks_for_the_whole_node_is_heard(tmp_path, blocker, alike):
+    assert next_rung(tmp_path, blocker).alike == alike
+
+
+@pytest.mark.slow
 def test_a_missing_kernel_package_blocks_by_name(tmp_path):
     record = run(tmp_path, "import xformers\n" + SCRIPT)
     assert record.outcome is Outcome.BLOCKED

@@ -173,6 +173,8 @@ def test_a_chunk_of_sequences_holds_one(own, claimed, chunk):
         ("INT5_HESSIAN_SAMPLES", 2),
         ("TOTAL_BATCH", 1024),
         ("D_INNER", 256),
+        ("CORE_RANK", 32),
+        ("TTT_LORA_RANK", 8),  # a name of its own comes before a pattern
         ("MLP_HIDDEN", 512),
         ("SSM_D_STATE", 16),
         ("NUM_EVAL_RECURRENCES", 2),

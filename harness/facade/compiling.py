@@ -51,6 +51,7 @@ class Settings(Anything):
 
 def _dynamo_functions() -> dict[str, Any]:
     silent = (
+        "mark_static_address",
         "reset",
         "mark_dynamic",
         "maybe_mark_dynamic",
@@ -65,6 +66,8 @@ def _dynamo_functions() -> dict[str, Any]:
         "disallow_in_graph": _mark,
         "optimize": lambda *a, **k: _mark,
         "is_compiling": constant(False),
+        "is_dynamo_supported": constant(True),
+        "set_stance": Context,
     }
 
 
@@ -73,14 +76,17 @@ def _stand_in() -> None:
     dynamo = module("torch._dynamo", **_dynamo_functions(), config=Settings(), utils=Anything())
     lenient(module("torch._dynamo.config"))
     dynamo.config = Settings()  # type: ignore[attr-defined]
+    triton = Settings()
+    triton.cudagraphs = False  # the profiler asks
     lenient(
         module(
             "torch._inductor",
-            config=lenient(module("torch._inductor.config")),
+            config=lenient(module("torch._inductor.config", triton=triton)),
             list_mode_options=lambda mode=None, dynamic=None: {},
             list_options=list,
         )
     )
+    lenient(module("torch._functorch.config"))
     module("torch._dynamo.eval_frame", OptimizedModule=type("OptimizedModule", (torch.nn.Module,), {}))
 
 
@@ -99,5 +105,7 @@ def install(real_dynamo: bool = False) -> None:
     replace(torch.autograd.grad_mode, inference_mode=InferenceMode)
     replace(torch.nn.Module, compile=nothing, _orig_mod=property(lambda self: self))
     replace(compiler, disable=_mark, allow_in_graph=_mark, assume_constant_result=_mark)
+    replace(compiler, set_stance=Context)
+    replace(torch.jit, script=_mark)
     replace(compiler, reset=nothing, is_compiling=constant(False), cudagraph_mark_step_begin=nothing)
     replace(checkpointing, checkpoint=_checkpoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import types
+from collections import defaultdict
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ PROPERTIES = types.SimpleNamespace(
     regs_per_multiprocessor=65536,
     L2_cache_size=50 << 20,
     gcnArchName="",
+    max_threads_per_block=1024,
+    uuid="GPU-00000000-0000-0000-0000-000000000000",
 )
 
 
@@ -134,7 +137,7 @@ def _answers() -> dict[str, Any]:
         "get_device_name": constant(NAME),
         "is_bf16_supported": constant(True),
         "mem_get_info": constant((79 * _GIB, 80 * _GIB)),
-        "memory_stats": lambda *a, **k: {},
+        "memory_stats": lambda *a, **k: defaultdict(int),
         "memory_summary": constant(""),
         "get_rng_state": lambda *a, **k: torch.get_rng_state(),
         "get_rng_state_all": lambda: [torch.get_rng_state()],
@@ -142,6 +145,10 @@ def _answers() -> dict[str, Any]:
         "get_arch_list": lambda: ["sm_90"],
         "current_stream": lambda *a, **k: Stream(),
         "default_stream": lambda *a, **k: Stream(),
+        "can_device_access_peer": constant(True),
+        "get_allocator_backend": constant("native"),
+        "initial_seed": lambda *a, **k: torch.initial_seed(),
+        "default_generators": (torch.default_generator,),
     }
 
 
@@ -149,17 +156,25 @@ _SILENT = """
 set_device synchronize empty_cache init reset_peak_memory_stats reset_max_memory_allocated
 reset_accumulated_memory_stats set_per_process_memory_fraction ipc_collect manual_seed
 manual_seed_all seed seed_all set_rng_state set_rng_state_all set_stream graph_pool_handle
-_lazy_init
+_lazy_init set_sync_debug_mode
 """
-_ZERO = ["max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved", "utilization"]
+_ZERO = """
+max_memory_allocated max_memory_reserved memory_allocated memory_reserved utilization temperature power_draw
+clock_rate get_sync_debug_mode current_blas_handle
+"""
+_TYPES = "Float Double Half BFloat16 Byte Char Short Int Long Bool"
 
 
 def install() -> None:
     """Replace ``torch.cuda`` and what hangs on it."""
     cuda: Any = torch.cuda
     replace(cuda, **_answers())
-    replace(cuda, **dict.fromkeys(_SILENT.split(), nothing), **dict.fromkeys(_ZERO, zero))
+    replace(cuda, **dict.fromkeys(_SILENT.split(), nothing), **dict.fromkeys(_ZERO.split(), zero))
     replace(cuda, Event=Event, Stream=Stream, stream=Context, device=Context, CUDAGraph=Graph, graph=Context)
+    replace(cuda, **{f"{kind}Tensor": getattr(torch, f"{kind}Tensor") for kind in _TYPES.split()})
+    replace(cuda.nccl, version=constant((2, 27, 3)))
+    replace(cuda.profiler, start=nothing, stop=nothing)
+    replace(cuda.memory, _record_memory_history=nothing, _dump_snapshot=nothing)
     replace(cuda.amp, GradScaler=GradScaler)
     replace(torch.amp, GradScaler=GradScaler)
     replace(cuda.nvtx, range_push=nothing, range_pop=nothing, range=Context, mark=nothing)
@@ -168,6 +183,9 @@ def install() -> None:
     replace(backends.cudnn, version=constant(91002), is_available=constant(True))
     switches = ("cudnn", "flash", "math", "mem_efficient")
     replace(backends.cuda, **{f"enable_{name}_sdp": nothing for name in switches}, sdp_kernel=Context)
+    replace(backends.cuda, preferred_linalg_library=nothing, preferred_blas_library=nothing)
+    replace(torch.accelerator, synchronize=nothing)
+    replace(torch.autograd.graph, save_on_cpu=Context)
     import torch.nn.attention as attention
 
     replace(attention, sdpa_kernel=Context)

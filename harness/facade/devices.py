@@ -19,6 +19,7 @@ LISTENERS: list[Listener] = []
 CPU = torch.device("cpu")
 _T = torch.Tensor
 _MOVES = {_T.to, _T.new_zeros, _T.new_empty, _T.new_full, _T.new_tensor, _T.new_ones}
+_SOLVERS = {torch.linalg.svd, torch.linalg.svdvals}
 _STAY = {_T.cuda, _T.pin_memory}
 
 
@@ -46,6 +47,8 @@ class CpuMode(TorchFunctionMode):
         if "device" in kwargs and is_cuda(kwargs["device"]):
             kwargs["device"] = CPU
         kwargs.pop("pin_memory", None)
+        if func in _SOLVERS:
+            kwargs.pop("driver", None)  # names a solver of the GPU
         if func in _MOVES:
             args = _redirect(func, args)
         out = func(*args, **kwargs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from harness.facade.patching import Anything, constant, nothing, replace
+from harness.facade.patching import Anything, constant, nothing, replace, zero
 
 
 class Work(Anything):
@@ -107,6 +107,17 @@ class DistributedDataParallel(torch.nn.Module):
         """Nothing to synchronise."""
         yield
 
+    @contextlib.contextmanager
+    def join(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        """No rank runs out of data before another."""
+        yield
+
+    def register_comm_hook(self, state: Any, hook: Any) -> None:
+        """Gradients are not communicated."""
+
+    def _set_static_graph(self) -> None:
+        """No graph is looked at."""
+
 
 def collectives() -> dict[str, Any]:
     """The functions of ``torch.distributed`` at world size 1, by name."""
@@ -141,6 +152,12 @@ def collectives() -> dict[str, Any]:
         "gather_object": _gather_object,
         "scatter_object_list": _scatter_object_list,
         "new_group": lambda *a, **k: Anything(),
+        "get_process_group_ranks": constant([0]),
+        "send": nothing,
+        "recv": zero,
+        "isend": lambda *a, **k: Work(),
+        "irecv": lambda *a, **k: Work(),
+        "batch_isend_irecv": lambda *a, **k: [],
     }
 
 
@@ -162,5 +179,6 @@ def install(ranks: int, alike: int = 1) -> None:
         functions |= Alike(alike).functions()
     replace(dist, **functions)
     replace(c10d, **{name: f for name, f in functions.items() if hasattr(c10d, name)})
-    replace(parallel, DistributedDataParallel=DistributedDataParallel)
+    replace(torch.nn, DataParallel=DistributedDataParallel)
+    replace(parallel, DistributedDataParallel=DistributedDataParallel, DataParallel=DistributedDataParallel)
     replace(parallel.distributed, DistributedDataParallel=DistributedDataParallel)

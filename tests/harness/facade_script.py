@@ -172,6 +172,41 @@ def sources() -> None:
     seen["source_found"] = "num_seqs=64" in inspect.getsource(space["calibrate"])
 
 
-for check in (devices, collectives, clock, compiling, attention, sources):
+def questions() -> None:
+    """What scripts ask a node beside their training: each answer is one that an H100 could give."""
+    cuda = torch.cuda
+    device = cuda.get_device_properties(0)
+    seen["answers"] = {
+        "memory_stats": cuda.memory_stats()["allocated_bytes.all.peak"],
+        "nccl": cuda.nccl.version() >= (2, 0, 0),
+        "generator": cuda.default_generators[0].initial_seed() == cuda.initial_seed(),
+        "sensors": [cuda.temperature(), cuda.power_draw(), cuda.clock_rate()],
+        "device": [device.max_threads_per_block, device.uuid[:3]],
+        "type": cuda.FloatTensor([1.0, 2.0]).sum().item(),
+        "graphs": torch._inductor.config.triton.cudagraphs,
+        "supported": torch._dynamo.is_dynamo_supported(),
+    }
+    cuda.set_sync_debug_mode("warn")
+    cuda.profiler.start()
+    torch.backends.cuda.preferred_linalg_library("magma")
+    torch._functorch.config.donated_buffer = False
+    torch._dynamo.mark_static_address(torch.ones(1))
+    with torch.compiler.set_stance("force_eager"):
+        matrix = torch.diag(torch.tensor([3.0, 2.0], device="cuda"))
+        seen["singular"] = torch.linalg.svd(matrix, driver="gesvd")[1].tolist()
+    weight = torch.ones(2, requires_grad=True)
+    with torch.autograd.graph.save_on_cpu(pin_memory=True):
+        (weight**2).sum().backward()
+    seen["saved_gradient"] = weight.grad.tolist()
+    scripted = torch.jit.script(torch.nn.Linear(2, 1))
+    parallel = torch.nn.DataParallel(scripted.cuda())
+    seen["parallel"] = [parallel.module is scripted, list(parallel(torch.ones(3, 2, device="cuda")).shape)]
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 1))
+    model.register_comm_hook(None, None)
+    with model.join():
+        seen["joined"] = [*model(torch.ones(1, 2)).shape, *torch.distributed.get_process_group_ranks(None)]
+
+
+for check in (questions, devices, collectives, clock, compiling, attention, sources):
     check()
 sys.stdout.write(json.dumps(seen) + "\n")

@@ -32,6 +32,26 @@ def test_every_request_for_a_gpu_is_answered_with_a_cpu_tensor(seen):
     assert seen["recorded"] is None
 
 
+def test_what_scripts_ask_of_a_node_is_answered(seen):
+    assert seen["answers"] == {
+        "memory_stats": 0,
+        "nccl": True,
+        "generator": True,
+        "sensors": [0, 0, 0],
+        "device": [1024, "GPU"],
+        "type": 3.0,
+        "graphs": False,
+        "supported": True,
+    }
+
+
+def test_what_only_a_gpu_can_do_leaves_the_result(seen):
+    assert seen["singular"] == [3.0, 2.0]
+    assert seen["saved_gradient"] == [2.0, 2.0]
+    assert seen["parallel"] == [True, [3, 1]]
+    assert seen["joined"] == [1, 1, 0]
+
+
 def test_attention_returns_as_much_as_its_caller_takes(seen):
     assert seen["flash_pair"] is True
     assert seen["flash_triple"] is True

@@ -49,6 +49,12 @@ class Settings(Anything):
         return Context()
 
 
+class _Triton(Settings):
+    """Settings of its kernels; the profiler asks for graphs."""
+
+    cudagraphs = False
+
+
 def _dynamo_functions() -> dict[str, Any]:
     silent = (
         "mark_static_address",
@@ -76,12 +82,10 @@ def _stand_in() -> None:
     dynamo = module("torch._dynamo", **_dynamo_functions(), config=Settings(), utils=Anything())
     lenient(module("torch._dynamo.config"))
     dynamo.config = Settings()  # type: ignore[attr-defined]
-    triton = Settings()
-    triton.cudagraphs = False  # the profiler asks
     lenient(
         module(
             "torch._inductor",
-            config=lenient(module("torch._inductor.config", triton=triton)),
+            config=lenient(module("torch._inductor.config", triton=_Triton())),
             list_mode_options=lambda mode=None, dynamic=None: {},
             list_options=list,
         )

@@ -135,7 +135,6 @@ def _fit_chunks(result: Shrunk, knobs: Iterable[Knob], claimed: Mapping[str, str
 
 
 def _value_of(result: Shrunk, knobs: Iterable[Knob], topics: tuple[str, ...]) -> float | None:
-    for knob in knobs:
-        if knob.topic in topics:
-            return number(result.values.get(knob.name, result.env.get(knob.name, knob.default)))
-    return None
+    """The first that is known: an option may leave it to the class that has the default."""
+    known = (result.values.get(k.name, result.env.get(k.name, k.default)) for k in knobs if k.topic in topics)
+    return next((value for v in known if (value := number(v)) is not None), None)

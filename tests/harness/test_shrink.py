@@ -76,6 +76,15 @@ def test_the_width_fits_the_heads(knobs):
     assert shrink(knobs.values(), {}).constants["Hyperparameters.model_dim"] == 192
 
 
+def test_heads_that_an_option_leaves_open_are_those_of_the_configuration():
+    found = [
+        Knob(Via.ARGUMENT, "--num_heads"),
+        Knob(Via.CONSTANT, "Config.num_heads", 12),
+        Knob(Via.CONSTANT, "Config.d_model", 768),
+    ]
+    assert shrink(found, {}).constants == {"Config.d_model": 192}
+
+
 def test_the_widths_of_two_streams_each_fit_their_own_heads():
     sizes = {"LOCAL_DIM": 512, "LOCAL_HEADS": 3, "GLOBAL_DIM": 768, "GLOBAL_HEADS": 16, "MLA_LATENT_DIM": 384}
     text = "\n".join(f"os.environ.get('{name}', {size})" for name, size in sizes.items())

@@ -81,12 +81,22 @@ def _open_attention(facts: Facts, call: ast.Call) -> Finding | None:
         mask = named.get("attn_mask", named.get("mask", call.args[3] if len(call.args) > 3 else None))
         open_ = causal is None or facts.constant(causal) is False
         restricted = mask is not None and facts.constant(mask) is not None
-    if not open_ or restricted:
+    if not open_ or restricted or _apart(facts, call):
         return None
     message = "Attention runs without a causal restriction and without a mask in a module behind the score."
     return finding(
         facts, RULE, call, message, caption="not causal", confidence=0.6, strength=Strength.SUSPECT
     )
+
+
+def _apart(facts: Facts, call: ast.Call) -> bool:
+    """Whether nothing of validation data is attended to: the model writes a text of its own, say, token by token.
+
+    Such a layer computes no score. One that the simulated run never came to may.
+    """
+    places = [call, *call.args, *(k.value for k in call.keywords)]
+    seen = [node for node in places if facts.value(node) is not None]
+    return call in seen and not any("val" in facts.sources(node) for node in seen)
 
 
 def _carrying_calls(facts: Facts, function: ast.AST) -> Iterator[ast.Call]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from checkers.facts import UNKNOWN, Did, Event, Facts, Runs
 from checkers.facts.values import VAL, Mapping
 from checkers.finding import CheckResult, nothing_to_check
+from checkers.static._aliases import call_name, calls_of
 from checkers.static._learning import learning
 from checkers.static._mixing import Mix, mix_of
 from checkers.static._once import once_per_facts
@@ -68,7 +69,7 @@ class Charges:
     @cached_property
     def mixtures(self) -> list[ast.AST]:
         """Running logarithms of what was made of scores of validation data: where experts are mixed."""
-        calls = [call for m in self.facts.modules for call in m.calls if call_name(call) in LOGS]
+        calls = [call for m in self.facts.modules for call in calls_of(m, LOGS)]
         scored = [call for call in calls if {"score", "val"} <= self.facts.sources(call)]
         mixed = [call for call in scored if self.facts.runs(call) and not self.neural(At(call))]
         return [call for call in mixed if call not in self.beside]
@@ -118,7 +119,7 @@ class Charges:
         return self._lookups[at]
 
     def _read(self, at: At) -> Lookup | None:
-        found = _table_and_key(at.node)
+        found = table_and_key(at.node)
         if found is None:
             return None
         table, key = found
@@ -189,13 +190,6 @@ def uncharged(subject: Subject) -> CheckResult | None:
     return None
 
 
-def call_name(node: ast.AST) -> str:
-    """The last part of the name that is called, "" for anything but a call."""
-    if not isinstance(node, ast.Call):
-        return ""
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-
-
 def _added(node: ast.AST) -> list[ast.AST]:
     """The expressions that a charging statement or call adds."""
     if isinstance(node, (ast.AugAssign, ast.Assign, ast.AnnAssign)) and node.value is not None:
@@ -207,7 +201,8 @@ def _added(node: ast.AST) -> list[ast.AST]:
     return [node] if isinstance(node, ast.expr) else []
 
 
-def _table_and_key(node: ast.AST) -> tuple[ast.AST, ast.AST] | None:
+def table_and_key(node: ast.AST) -> tuple[ast.AST, ast.AST] | None:
+    """The table and the key of a read that has one: ``table[key]``, ``table.get(key)``, ``gather``, ..."""
     if isinstance(node, ast.Subscript):
         plain = isinstance(node.slice, (ast.Slice, ast.Constant))
         return None if plain or not isinstance(node.ctx, ast.Load) else (node.value, node.slice)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from checkers.facts import UNKNOWN, Facts, Module
-from checkers.static._charges import call_name
+from checkers.static._aliases import call_name
 from checkers.static._trace import At, Tracer
 from harness.nodes import walk
 

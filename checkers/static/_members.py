@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from checkers.static._charges import VIEWS, Charges, call_name, target_argument
+from checkers.static._aliases import call_name
+from checkers.static._charges import VIEWS, Charges, target_argument
 from checkers.static._trace import At, Trace
 from checkers.static._words import words
 from checkers.static._writes import Part

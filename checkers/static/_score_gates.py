@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checkers.facts import UNKNOWN, Binding
-from checkers.static._charges import VIEWS, Charges, call_name, shifted
+from checkers.static._aliases import call_name
+from checkers.static._charges import VIEWS, Charges, shifted
 from checkers.static._trace import At
 from checkers.static._writes import FUNCTIONS
 from harness.nodes import walk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from checkers.facts import Facts
-from checkers.static._charges import call_name
+from checkers.static._aliases import call_name
 from checkers.static._words import words
 from harness.nodes import walk
 

@@ -7,16 +7,24 @@ from collections.abc import Iterator
 from typing import TypeGuard
 
 from checkers.finding import CheckResult, Finding, examined, plural
+from checkers.static._aliases import call_name
 from checkers.static._c_sources import CFunction, c_functions, called
-from checkers.static._charges import LOGS, Charges, call_name, charges_of, uncharged
+from checkers.static._charges import LOGS, Charges, charges_of, table_and_key, uncharged
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At
+from checkers.static._writes import Part
 from checkers.subject import Subject
 from harness.nodes import walk
 
 RULE = "byte-path-mixture"
 _EXPS = frozenset({"exp", "exp2", "pow", "power", "expm1", "logaddexp", "logsumexp"})
 _EXPONENT = 40  # places behind an exponent
+_ADDED = 400  # places behind what a loop over bytes adds up
+_PRODUCT = (
+    "The probability of a token is multiplied up along the bytes of the true token and mixed with the token "
+    "model's. Each token that begins another has the other's bytes counted too: over all tokens these "
+    "products sum to more than one."
+)
 _MESSAGE = (
     "The log-probability of a token is divided by the number of its bytes and mixed with a byte "
     "model along the bytes of the true token; these factors do not make up a distribution over "
@@ -30,6 +38,7 @@ def check(subject: Subject) -> CheckResult:
         return answer
     charges = charges_of(subject)
     found = [_finding(subject, at) for at in _spreads(charges)]
+    found += [_multiplied(subject, node) for node in _products(charges)]
     native = c_functions(subject)
     found += [
         f for call in _native_calls(charges, native) if (f := _native(subject, call, native)) is not None
@@ -53,6 +62,53 @@ def _spreads(charges: Charges) -> list[At]:
         return []
     below = charges.tracer.trace(exponents, charges.neural, choices=False)
     return [at for at in below if _divides_by_bytes(charges, at)]
+
+
+def _multiplied(subject: Subject, node: ast.AST) -> Finding:
+    return finding(
+        subject.facts, RULE, node, _PRODUCT, caption="multiplied along the bytes here", confidence=0.9
+    )
+
+
+def _products(charges: Charges) -> list[ast.AST]:
+    """What a loop over the bytes of the true token multiplies up, where a mixture with a score weighs it."""
+    found: dict[ast.AST, None] = {}
+    for mixture in charges.mixtures:
+        mixed = charges.tracer.trace([At(mixture)], charges.neural, choices=False)
+        if not any(isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Add) for p in mixed):
+            continue
+        branches = [_branch(charges, p) for p in mixed if call_name(p.node) in _EXPS]
+        if any(not nodes for nodes in branches):  # the token model's own probability
+            found |= dict.fromkeys(node for nodes in branches for node in nodes)
+    return list(found)
+
+
+def _branch(charges: Charges, exponent: At) -> list[ast.AST]:
+    """What loops over bytes add up in an exponent; none of it belongs to the token model's score."""
+    below = charges.tracer.trace([exponent], charges.neural, choices=False)
+    return [p.node for p in below if _added_by_byte(charges, p)]
+
+
+def _added_by_byte(charges: Charges, at: At) -> bool:
+    """Whether a place is what ``x += log(table[byte])`` adds in a loop over a validation token's bytes."""
+    if isinstance(at.node, Part):
+        return False
+    module = charges.facts.module_of(at.node)
+    statement = module.parents.get(at.node)
+    if not isinstance(statement, ast.AugAssign) or not isinstance(statement.op, ast.Add):
+        return False
+    loops = [a for a in module.ancestors(statement) if isinstance(a, ast.For)]
+    return bool(loops) and _over_true_bytes(charges, loops[0], at)
+
+
+def _over_true_bytes(charges: Charges, loop: ast.For, at: At) -> bool:
+    if not isinstance(loop.target, ast.Name) or "val" not in charges.facts.sources(loop.iter):
+        return False
+    byte = loop.target.id
+    added = charges.tracer.trace([At(at.node, at.calls)], charges.neural, most=_ADDED)
+    keys = [found[1] for p in added if (found := table_and_key(p.node)) is not None]
+    read = any(isinstance(k, ast.Name) and k.id == byte for k in keys)
+    return read and _counts_bytes(charges, At(loop.iter, at.calls))
 
 
 def _divides_by_bytes(charges: Charges, at: At) -> bool:

@@ -6,7 +6,8 @@ import ast
 
 from checkers.facts import Facts
 from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check, plural
-from checkers.static._charges import call_name, charges_of
+from checkers.static._aliases import call_name
+from checkers.static._charges import charges_of
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import At, Tracer
 from checkers.subject import Subject

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 
 from checkers.finding import CheckResult, Finding, examined, plural
-from checkers.static._charges import Charges, call_name, charges_of, uncharged
+from checkers.static._aliases import call_name
+from checkers.static._charges import Charges, charges_of, uncharged
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At
 from checkers.static._writes import FUNCTIONS, root_name

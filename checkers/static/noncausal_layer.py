@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from checkers.facts import Facts
 from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check, plural
-from checkers.static._charges import call_name, charges_of
+from checkers.static._aliases import call_name
+from checkers.static._charges import charges_of
 from checkers.static._convolutions import two_sided
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._trace import Tracer
@@ -90,7 +91,7 @@ def _open_attention(facts: Facts, call: ast.Call) -> Finding | None:
 
 
 def _apart(facts: Facts, call: ast.Call) -> bool:
-    """Whether nothing of validation data is attended to: the model writes a text of its own, say, token by token.
+    """Whether nothing of validation data is attended to: the model writes a text of its own, say.
 
     Such a layer computes no score. One that the simulated run never came to may.
     """

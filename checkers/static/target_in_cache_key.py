@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from checkers.facts import UNKNOWN
 from checkers.finding import CheckResult, Finding, examined, plural
-from checkers.static._charges import VIEWS, Charges, Lookup, call_name, charges_of, uncharged
+from checkers.static._aliases import call_name
+from checkers.static._charges import VIEWS, Charges, Lookup, charges_of, uncharged
 from checkers.static._ratios import ratios
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At

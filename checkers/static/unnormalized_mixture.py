@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 
 from checkers.finding import CheckResult, Finding, Strength, examined, plural
-from checkers.static._charges import Charges, Lookup, call_name, charges_of, uncharged
+from checkers.static._aliases import call_name
+from checkers.static._charges import Charges, Lookup, charges_of, uncharged
 from checkers.static._members import blind_experts
 from checkers.static._ratios import Ratio, is_sum, ratios
 from checkers.static._report import finding, numbered

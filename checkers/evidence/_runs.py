@@ -11,6 +11,7 @@ from harness.logs import Claim, LogBook, Measure, Score, TrainLog
 
 _SPREAD = 0.02  # bpb: seeds of one configuration lie closer together
 _LEAST = 6e-5  # bpb: finals are printed to four decimals
+_EXACT = 5  # digits: a score given so exactly is that of one run
 _ROUNDING = 6e-4  # claims are usually rounded to three or four decimals
 
 
@@ -54,10 +55,29 @@ def counted(subject: Subject) -> tuple[Counted, ...]:
     ways = [w for w in (_by_seed(book, finished), _by_value(book, finished), _by_mean(book, finished)) if w]
     explained = [w for w in ways if explains(w, book.claimed_bpb())]
     if ways:
-        return max(explained, key=len) if explained else ways[0]
+        return _beside_others(book, finished, max(explained, key=len) if explained else ways[0])
     astray = book.claimed_bpb() is not None
     alone = len(finished) == 1 and not astray
     return tuple(Counted(log, _last(log), None, alone, astray) for log in finished)
+
+
+def _beside_others(
+    book: LogBook, finished: tuple[TrainLog, ...], runs: tuple[Counted, ...]
+) -> tuple[Counted, ...]:
+    """Runs that only a text gives a score, next to other runs of which it does the same: none is sure.
+
+    A comparison of two settings whose metadata names neither as the submitted one may claim either.
+    """
+    headline = book.claimed_bpb()
+    if book.metadata is None or headline is None or headline.place.path == book.metadata_path:
+        return runs
+    told = [c for c in book.claims if c.measure is Measure.BPB and c.digits >= _EXACT]
+    others = [
+        Counted(log, pair[1], pair[2], certain=False)
+        for log in finished
+        if all(log is not run.log for run in runs) and (pair := _match(log, told, headline))
+    ]
+    return (*(replace(run, certain=False) for run in runs), *others) if others else runs
 
 
 def explains(runs: tuple[Counted, ...], claim: Claim | None) -> bool:

@@ -97,7 +97,8 @@ class _Judge:
     def __init__(self, facts: Facts, order: Order) -> None:
         self.facts = facts
         self.order = order
-        self.trained = any(not e.bits & VAL for e in facts.of(Did.UPDATE))
+        updates = facts.of(Did.UPDATE)
+        self.trained = any(not e.bits & VAL for e in updates) or any(self.taught(e) & TRAIN for e in updates)
         self.saves = facts.of(Did.SAVE)
         self.charges = [e for e in facts.of(Did.CHARGE) if e.bits & VAL]
 

@@ -8,6 +8,7 @@ from checkers.facts import UNKNOWN, Did
 from checkers.facts.values import VAL
 from checkers.finding import CheckResult, Finding, Strength, examined, plural
 from checkers.static._charges import Charges, charges_of, uncharged
+from checkers.static._farthest import farthest_reads
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At, position
 from checkers.subject import Subject
@@ -22,7 +23,8 @@ def check(subject: Subject) -> CheckResult:
     if (answer := uncharged(subject)) is not None:
         return answer
     charges = charges_of(subject)
-    found = [_finding(subject, at.node, bound) for at, bound in _bounded(charges)]
+    bounded = [*_bounded(charges), *_read_in_loops(subject, charges)]
+    found = [_finding(subject, at.node, bound) for at, bound in bounded]
     return examined(
         len(charges.roots), f"token slices behind {plural(len(charges.roots), 'charge')}", numbered(found)
     )
@@ -34,6 +36,12 @@ def _bounded(charges: Charges) -> list[tuple[At, int]]:
     roots = [At(arg) for node in sorted(scores, key=position) for arg in node.args]
     trace = charges.tracer.trace(roots, charges.neural, choices=False)
     return [(at, bound) for at in trace if (bound := _bound(charges, at.node)) is not None]
+
+
+def _read_in_loops(subject: Subject, charges: Charges) -> list[tuple[At, int]]:
+    """Slices in loops of so few rounds that they never come near the end of the full set."""
+    reads = list(farthest_reads(subject, charges.tracer))
+    return reads[:1] if reads and all(LEAST <= end < FULL for _, end in reads) else []
 
 
 def _bound(charges: Charges, node: ast.AST) -> int | None:

@@ -53,6 +53,19 @@ def test_a_large_run_of_a_study_is_a_remark_where_none_is_the_claimed_one(folder
     assert strengths(oversize_artifact, where, **files, **documents(1.15)) == [strength]
 
 
+@pytest.mark.parametrize(
+    ("stated", "strength"), [("", Strength.SUSPECT), ('"val_bpb": 1.11', Strength.CONVICTS)]
+)
+def test_of_two_runs_that_only_the_text_gives_scores_of_neither_is_surely_the_claimed_one(stated, strength):
+    files = {
+        "a.log": log(LARGE, "final_exact val_loss:1.87436 val_bpb:1.11001000"),
+        "b.log": log("Total submission size: 15000000 bytes", "final_exact val_bpb:1.20002000", score=1.2),
+        "README.md": "The control reaches val_bpb 1.11001000, ours val_bpb 1.20002000.",
+        "submission.json": f"{{{stated}}}",
+    }
+    assert strengths(oversize_artifact, "records/track_non_record_16mb/a", **files) == [strength]
+
+
 @pytest.mark.parametrize(("size", "strength"), [("log", Strength.CONVICTS), ("metadata", Strength.SUSPECT)])
 def test_outside_the_record_track_an_excess_convicts_where_the_claimed_run_printed_it(size, strength):
     line = "Total submission size: 16100000 bytes" if size == "log" else ""

@@ -11,6 +11,7 @@ from checkers.static._aliases import call_name
 from checkers.static._charges import charges_of
 from checkers.static._convolutions import two_sided
 from checkers.static._report import finding, numbered, unreadable
+from checkers.static._slots import DATA, slots_read
 from checkers.static._trace import Tracer
 from checkers.static._writes import FUNCTIONS
 from checkers.subject import Subject
@@ -32,7 +33,9 @@ def check(subject: Subject) -> CheckResult:
     ]
     if not layers:
         return nothing_to_check("no neural module runs")
-    found = [_open_attention(facts, call) for call in _attention_calls(facts, _with_helpers(facts, layers))]
+    found = [
+        _open_attention(facts, tracer, call) for call in _attention_calls(facts, _with_helpers(facts, layers))
+    ]
     found += [_carried(facts, call) for f in layers for call in _carrying_calls(facts, f)]
     found += [_convolved(facts, call, made) for call, made in two_sided(facts, tracer, layers)]
     return examined(
@@ -68,7 +71,7 @@ def _attention_calls(facts: Facts, wanted: set[ast.AST]) -> list[ast.Call]:
     ]
 
 
-def _open_attention(facts: Facts, call: ast.Call) -> Finding | None:
+def _open_attention(facts: Facts, tracer: Tracer, call: ast.Call) -> Finding | None:
     """Attention that is told not to be causal and is given no mask, and that sees more than one position."""
     named = {k.arg: k.value for k in call.keywords}
     if None in named:
@@ -84,20 +87,32 @@ def _open_attention(facts: Facts, call: ast.Call) -> Finding | None:
         restricted = mask is not None and facts.constant(mask) is not None
     if not open_ or restricted or _apart(facts, call):
         return None
+    if (reading := slots_read(facts, tracer, call)) is not None:
+        return _slots(facts, call, reading)
     message = "Attention runs without a causal restriction and without a mask in a module behind the score."
     return finding(
         facts, RULE, call, message, caption="not causal", confidence=0.6, strength=Strength.SUSPECT
     )
 
 
-def _apart(facts: Facts, call: ast.Call) -> bool:
-    """Whether nothing of validation data is attended to: the model writes a text of its own, say.
+def _slots(facts: Facts, call: ast.Call, reading: ast.Call) -> Finding:
+    message = (
+        "Slots that are the same for every text attend to the whole sequence, and what they read is added to "
+        "its positions: each has seen all later ones."
+    )
+    related = [facts.place(reading, "slots read here")]
+    return finding(facts, RULE, call, message, caption="not causal", related=related, confidence=0.85)
 
-    Such a layer computes no score. One that the simulated run never came to may.
+
+def _apart(facts: Facts, call: ast.Call) -> bool:
+    """Whether no text of the data is attended to: the model writes one of its own, say.
+
+    Such a layer computes no score. One that the simulated run never came to may. Training data count as
+    well: what a layer did with them is remembered, and not done again for the validation data.
     """
     places = [call, *call.args, *(k.value for k in call.keywords)]
     seen = [node for node in places if facts.value(node) is not None]
-    return call in seen and not any("val" in facts.sources(node) for node in seen)
+    return call in seen and not any(facts.sources(node) & DATA for node in seen)
 
 
 def _carrying_calls(facts: Facts, function: ast.AST) -> Iterator[ast.Call]:

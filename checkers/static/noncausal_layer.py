@@ -10,15 +10,17 @@ from checkers.finding import CheckResult, Finding, Strength, examined, nothing_t
 from checkers.static._aliases import call_name
 from checkers.static._charges import charges_of
 from checkers.static._convolutions import two_sided
+from checkers.static._pooling import pooled
 from checkers.static._report import finding, numbered, unreadable
 from checkers.static._slots import DATA, slots_read
-from checkers.static._trace import Tracer
+from checkers.static._trace import At, Tracer
 from checkers.static._writes import FUNCTIONS
 from checkers.subject import Subject
 from harness.nodes import walk
 
 RULE = "noncausal-layer"
 _ATTENTION = frozenset({"scaled_dot_product_attention"})
+_KEYS = 100  # places behind the keys of an attention call
 _FLASH = ("flash_attn_func", "flash_attn_3_func", "flash_attn_qkvpacked_func", "flash_attn_varlen_func")
 
 
@@ -38,6 +40,7 @@ def check(subject: Subject) -> CheckResult:
     ]
     found += [_carried(facts, call) for f in layers for call in _carrying_calls(facts, f)]
     found += [_convolved(facts, call, made) for call, made in two_sided(facts, tracer, layers)]
+    found += [_pooled(facts, call) for call in pooled(facts, tracer, layers)]
     return examined(
         len(layers), f"{plural(len(layers), 'method')} of neural modules", numbered(f for f in found if f)
     )
@@ -85,7 +88,7 @@ def _open_attention(facts: Facts, tracer: Tracer, call: ast.Call) -> Finding | N
         mask = named.get("attn_mask", named.get("mask", call.args[3] if len(call.args) > 3 else None))
         open_ = causal is None or facts.constant(causal) is False
         restricted = mask is not None and facts.constant(mask) is not None
-    if not open_ or restricted or _apart(facts, call):
+    if not open_ or restricted or _apart(facts, tracer, call):
         return None
     if (reading := slots_read(facts, tracer, call)) is not None:
         return _slots(facts, call, reading)
@@ -104,15 +107,18 @@ def _slots(facts: Facts, call: ast.Call, reading: ast.Call) -> Finding:
     return finding(facts, RULE, call, message, caption="not causal", related=related, confidence=0.85)
 
 
-def _apart(facts: Facts, call: ast.Call) -> bool:
-    """Whether no text of the data is attended to: the model writes one of its own, say.
+def _apart(facts: Facts, tracer: Tracer, call: ast.Call) -> bool:
+    """Whether a model writes a text of its own: keys joined to kept ones, and no text of the data in them.
 
-    Such a layer computes no score. One that the simulated run never came to may. Training data count as
-    well: what a layer did with them is remembered, and not done again for the validation data.
+    Training data count as well: what a layer did with them is remembered, and not done again for the
+    validation data. A layer that the simulated run never came to may compute a score.
     """
     places = [call, *call.args, *(k.value for k in call.keywords)]
     seen = [node for node in places if facts.value(node) is not None]
-    return call in seen and not any(facts.sources(node) & DATA for node in seen)
+    if call not in seen or any(facts.sources(node) & DATA for node in seen):
+        return False
+    keys = tracer.trace([At(a) for a in call.args[1:2]], most=_KEYS, choices=False)
+    return any(call_name(p.node) in ("cat", "concat") for p in keys)
 
 
 def _carrying_calls(facts: Facts, function: ast.AST) -> Iterator[ast.Call]:
@@ -191,6 +197,14 @@ def _carried(facts: Facts, call: ast.Call) -> Finding:
         "the second pass on, every position has seen all later ones."
     )
     return finding(facts, RULE, call, message, caption="handed on here", confidence=0.9)
+
+
+def _pooled(facts: Facts, call: ast.Call) -> Finding:
+    message = (
+        "Neighbouring positions are pooled into one. Unless the pooled sequence is shifted before it is "
+        "spread out again, the first position of each group has seen the others."
+    )
+    return finding(facts, RULE, call, message, caption="pooled", confidence=0.6, strength=Strength.SUSPECT)
 
 
 def _convolved(facts: Facts, call: ast.Call, made: ast.Call) -> Finding:

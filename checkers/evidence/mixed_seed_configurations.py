@@ -25,7 +25,8 @@ _SPELLED = {"true": "1.0", "false": "0.0"}
 
 def check(subject: Subject) -> CheckResult:
     """Compare the hyperparameters that the counted runs printed before their first score."""
-    runs = [run for run in counted(subject) if run.claim and not _only_evaluates(run)]
+    matched = [run for run in counted(subject) if run.claim and run.certain]
+    runs = [run for run in matched if not _only_evaluates(run)]
     if not runs:
         return cannot_tell("no logged run can be matched with the claim")
     if len(runs) < 2:

@@ -9,6 +9,7 @@ from checkers.evidence import (
     training_over_budget,
     wrong_byte_count,
 )
+from checkers.evidence._runs import counted
 from checkers.finding import Strength
 from tests.checkers.evidence_cases import record_of
 
@@ -64,6 +65,18 @@ def test_of_two_runs_that_only_the_text_gives_scores_of_neither_is_surely_the_cl
         "submission.json": f"{{{stated}}}",
     }
     assert strengths(oversize_artifact, "records/track_non_record_16mb/a", **files) == [strength]
+
+
+def test_two_runs_of_which_either_may_be_claimed_are_no_mixture_of_settings():
+    script = "import os\nimport sys\nimport math\nos.environ['WARMUP_STEPS']\n" + "=" * 100 + "\n"
+    files = {
+        "a.log": script + log("warmup_steps:20", "final_exact val_loss:1.87436 val_bpb:1.11001000"),
+        "b.log": log("warmup_steps:0", "final_exact val_loss:2.02638 val_bpb:1.20002000", score=1.2),
+        "README.md": "The control reaches val_bpb 1.11001000, ours val_bpb 1.20002000.",
+    }
+    told = {**files, "submission.json": "{}"}
+    assert len(counted(record_of("records/track_non_record_16mb/a", **told))) == 2
+    assert strengths(mixed_seed_configurations, "records/track_non_record_16mb/a", **told) == []
 
 
 @pytest.mark.parametrize(("size", "strength"), [("log", Strength.CONVICTS), ("metadata", Strength.SUSPECT)])

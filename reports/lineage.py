@@ -23,12 +23,12 @@ _GRAM = 5  # tokens in a row
 _HALF = np.uint64(32)
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, as in Fibonacci hashing
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|[^\s\w]")
-_COMMENT = re.compile(r"(?m)(^|\s)#.*$")
+_COMMENT = re.compile(r"\s#[^\n]*")  # to the end of the line
 
 
 def sketch(source: str, permutations: int = PERMUTATIONS) -> tuple[int, ...]:
     """The MinHash sketch of a source text: ``permutations`` integers below 2^32; empty if too short."""
-    digests = _grams(_TOKEN.findall(_COMMENT.sub("", source)))
+    digests = _grams(_TOKEN.findall(_COMMENT.sub("", f"\n{source}")))
     if not len(digests):
         return ()
     # Multiply-shift hashing: the product wraps around at 2^64 and its upper half is kept.
@@ -40,8 +40,8 @@ def _grams(tokens: Sequence[str]) -> npt.NDArray[np.uint64]:
     count = len(tokens) - _GRAM + 1
     if count < 1:
         return np.empty(0, np.uint64)
-    numbers: dict[str, int] = {}
-    places = np.array([numbers.setdefault(t, len(numbers)) for t in tokens])
+    numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    places = np.fromiter(map(numbers.__getitem__, tokens), np.int64, len(tokens))
     hashed = b"".join([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in numbers])
     words = np.frombuffer(hashed, dtype=">u8").astype(np.uint64)[places]
     grams = np.zeros(count, np.uint64)

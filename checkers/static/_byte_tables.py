@@ -161,12 +161,12 @@ def _uses(charges: Charges, tables: dict[tuple[ast.FunctionDef, str], tuple[Any,
     known: dict[Any, tuple[ast.FunctionDef, str] | None] = {}
     for module in facts.modules:
         for node in module.subscripts:
-            if isinstance(node.ctx, ast.Load) and _indexes(node):
+            if isinstance(node.ctx, ast.Load) and _indexes(node) and facts.runs(node):
                 key = _identity(module, node.value)
                 if key not in known:
                     known[key] = _origin(charges, node.value, tables)
                 origin = known[key]
-                if origin is not None and facts.runs(node):
+                if origin is not None:
                     found.append(_Use(origin[0], node, tables[origin]))
     return sorted(found, key=lambda use: position(use.node))
 

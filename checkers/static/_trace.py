@@ -58,7 +58,7 @@ class Tracer:
         self._written: dict[ast.AST, dict[str, list[Write]]] = {}
         self._stored: dict[str, list[Write]] | None = None
         self._learned: dict[ast.AST, bool] = {}
-        self._behind: dict[tuple[At, bool, bool], list[At]] = {}
+        self._behind: dict[tuple[bool, bool], dict[At, list[At]]] = {}  # by controls and choices
         self._returns: dict[ast.AST, list[ast.AST]] = {}
 
     def trace(
@@ -75,26 +75,27 @@ class Tracer:
         With ``controls``, the tests of enclosing branches are followed too.
         """
         found = Trace(dict.fromkeys(roots))
-        queue = deque(found.came_from)
+        came_from = found.came_from
+        queue = deque(came_from)
         while queue:
-            if len(found.came_from) > most:
+            if len(came_from) > most:
                 found.complete = False
                 break
             at = queue.popleft()
             if stop(at):
                 continue
             for step in self.behind(at, controls, choices):
-                if step not in found.came_from:
-                    found.came_from[step] = at
+                if step not in came_from:
+                    came_from[step] = at
                     queue.append(step)
         return found
 
     def behind(self, at: At, controls: bool = False, choices: bool = True) -> list[At]:
         """The places one step behind."""
-        key = (at, controls, choices)
-        known = self._behind.get(key)
+        steps = self._behind.setdefault((controls, choices), {})
+        known = steps.get(at)
         if known is None:
-            known = self._behind[key] = self._one_step(at, controls, choices)
+            known = steps[at] = self._one_step(at, controls, choices)
         return known
 
     def _one_step(self, at: At, controls: bool, choices: bool) -> list[At]:

@@ -29,6 +29,8 @@ _PLAIN = frozenset(  # fields that never hold a node
     ]
 )
 _HOLED = frozenset(["keys", "kw_defaults"])  # lists of nodes with None in between
+_WALKED_OFTEN = frozenset([ast.FunctionDef, ast.AsyncFunctionDef, ast.For, ast.While])
+_BELOW = "_below"
 _BY_KIND: dict[type, tuple[str, ...]] = {
     ast.Constant: (),
     ast.keyword: ("value",),
@@ -61,7 +63,14 @@ def children(node: ast.AST) -> list[ast.AST]:
 
 
 def walk(node: ast.AST) -> list[ast.AST]:
-    """A node and everything below it, breadth first."""
+    """A node and everything below it, breadth first.
+
+    What is below functions and loops, which one checker after the other walks, is kept with them: without
+    themselves, so that no tree becomes a cycle. A tree that was walked must not be changed.
+    """
+    below = node.__dict__.get(_BELOW)
+    if below is not None:
+        return [node, *below]
     found = [node]
     for inner in found:  # grows while it is read
         kind = inner.__class__
@@ -72,4 +81,6 @@ def walk(node: ast.AST) -> list[ast.AST]:
                 found += value if name not in _HOLED else [item for item in value if item is not None]
             elif value is not None and isinstance(value, ast.AST):
                 found.append(value)
+    if type(node) in _WALKED_OFTEN:
+        node.__dict__[_BELOW] = found[1:]
     return found

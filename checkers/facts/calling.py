@@ -15,11 +15,13 @@ from checkers.facts.source import Module
 from checkers.facts.state import NEVER, Frame
 from checkers.facts.statements import EXIT
 from checkers.facts.values import (
+    LOGP,
     NONE,
     NOTHING,
     NULL,
     RAW,
     UNKNOWN,
+    VAL,
     Cell,
     Class,
     Env,
@@ -41,6 +43,7 @@ from checkers.facts.values import (
 _DEEPEST = 60  # calls inside calls
 _MOST_SELF = 2  # of the same function inside itself
 _PARTS = frozenset({"named_parameters", "named_modules", "named_children", "named_buffers", "state_dict"})
+_TELLING = VAL | LOGP  # what a logarithm or a pick becomes a score by
 _EXITS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 
 
@@ -151,8 +154,11 @@ class Calling(Heap):
         key = self._key(function, args, keywords) if body is None else None
         known = self.remembered.get(key)
         if known is not None and known.holds(self.changes, self.weights):
-            self.frames[-1].roots |= known.roots
-            return self._recalled(known, args, keywords)
+            given = (*args, *keywords.values())
+            inputs = [self._input(value) for value in given]
+            if self._tell_no_more(inputs, known.inputs):
+                self.frames[-1].roots |= known.roots
+                return HandingOut(known, given, inputs, self.learned, self.loops).value(known.result)
         self._bind_arguments(function, env, args, keywords)
         start, events, touched = now(), len(self.events), self.touched
         self.touched = NEVER
@@ -210,10 +216,12 @@ class Calling(Heap):
             return self.shapes.of(ref, self.learned)
         return _identity(ref)
 
-    def _recalled(self, known: Remembered, args: list[Value], keywords: dict[str, Value]) -> Value:
-        given = (*args, *keywords.values())
-        inputs = [self._input(value) for value in given]
-        return HandingOut(known, given, inputs, self.learned, self.loops).value(known.result)
+    def _tell_no_more(self, inputs: list[int], before: list[int]) -> bool:
+        """Whether inputs have nothing that makes an operation a score and that those before did not have."""
+        return all(
+            not (now & ~old & _TELLING or (now & self.scores and not old & self.scores))
+            for now, old in zip(inputs, before, strict=True)
+        )
 
     def _input(self, value: Value) -> int:
         """The sources of an argument, with what a model has learned."""

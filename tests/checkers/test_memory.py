@@ -149,3 +149,16 @@ def _name(machine, name):
     """The last reading of a name."""
     nodes = [n for n in machine.values if isinstance(n, ast.Name) and n.id == name]
     return nodes[-1]
+
+
+def test_a_call_that_made_no_score_runs_again_where_what_it_is_given_makes_one():
+    script = (
+        "import glob\nimport numpy as np\nimport torch\nimport torch.nn.functional as F\n"
+        "table = torch.nn.Embedding(8, 8)\n"
+        "def read(p):\n    return -torch.log(p)\n"
+        "def score(tokens):\n    return read(F.softmax(table(tokens[:-1]), -1).gather(-1, tokens[1:]))\n"
+        "warm = score(torch.zeros(9))\n"
+        "score(np.fromfile(sorted(glob.glob('fineweb_val_*.bin'))[0], np.uint16))\n"
+    )
+    machine, function = run(script)
+    assert machine.entered[function] == 2

@@ -8,6 +8,7 @@ import torch
 
 from harness.facade.cuda import Context
 from harness.facade.patching import Anything, constant, lenient, module, nothing, replace
+from harness.facade.settings import Settings, configure
 
 
 def _compile(model: Any = None, **options: Any) -> Any:
@@ -41,14 +42,6 @@ class InferenceMode(torch.no_grad):
         super().__init__()
 
 
-class Settings(Anything):
-    """Compiler settings: anything can be set, nothing listens."""
-
-    def patch(self, *args: Any, **kwargs: Any) -> Context:
-        """Change settings for a while."""
-        return Context()
-
-
 class _Triton(Settings):
     """Settings of its kernels; the profiler asks for graphs."""
 
@@ -79,18 +72,12 @@ def _dynamo_functions() -> dict[str, Any]:
 
 def _stand_in() -> None:
     """The real package takes seconds to import and every optimizer imports it; nothing here compiles."""
-    dynamo = module("torch._dynamo", **_dynamo_functions(), config=Settings(), utils=Anything())
-    lenient(module("torch._dynamo.config"))
-    dynamo.config = Settings()  # type: ignore[attr-defined]
-    lenient(
-        module(
-            "torch._inductor",
-            config=lenient(module("torch._inductor.config", triton=_Triton())),
-            list_mode_options=lambda mode=None, dynamic=None: {},
-            list_options=list,
-        )
-    )
-    lenient(module("torch._functorch.config"))
+    module("torch._dynamo", **_dynamo_functions(), utils=Anything())
+    configure("_dynamo")
+    inductor = {"list_mode_options": lambda mode=None, dynamic=None: {}, "list_options": list}
+    lenient(module("torch._inductor", **inductor))
+    configure("_inductor", triton=_Triton())
+    configure("_functorch")
     module("torch._dynamo.eval_frame", OptimizedModule=type("OptimizedModule", (torch.nn.Module,), {}))
 
 

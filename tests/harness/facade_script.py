@@ -185,6 +185,7 @@ def questions() -> None:
         "type": cuda.FloatTensor([1.0, 2.0]).sum().item(),
         "graphs": torch._inductor.config.triton.cudagraphs,
         "supported": torch._dynamo.is_dynamo_supported(),
+        "limit": max(getattr(torch._dynamo.config, "cache_size_limit", 4), 2),  # torch's own, by its old name
     }
     cuda.set_sync_debug_mode("warn")
     cuda.profiler.start()

@@ -42,6 +42,7 @@ def test_what_scripts_ask_of_a_node_is_answered(seen):
         "type": 3.0,
         "graphs": False,
         "supported": True,
+        "limit": 8,
     }
 
 

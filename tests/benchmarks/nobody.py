@@ -71,12 +71,16 @@ def _has_grammar(script: str) -> bool:
 
 
 def _imported(text: str) -> Iterator[str]:
-    """First names of modules that a text imports as it is loaded, in no ``try`` and on no condition."""
+    """First names of modules that a text imports as it is loaded, in no ``try`` and on no condition.
+
+    What the handler of a failed import falls back to is not guarded either.
+    """
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError):
         return
-    for node in body:
+    handlers = [handler for node in body if isinstance(node, ast.Try) for handler in node.handlers]
+    for node in (*body, *(inner for handler in handlers for inner in handler.body)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -15,6 +15,8 @@ def why(blocker, script="x = 1\n"):
 def test_a_module_that_nobody_has_is_named():
     assert why(ABSENT, "import unheard_of_parts.heads as heads\n") == "imports unheard_of_parts"
     assert why(ABSENT, "from unheard_of_parts.heads import head\n") == "imports unheard_of_parts"
+    fallback = "try:\n    import other.heads\nexcept ImportError:\n    import unheard_of_parts.heads\n"
+    assert why(ABSENT, fallback) == "imports unheard_of_parts"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ their branches, oldest first and without a run, until one breaks a rule of a con
 Branches that were rewritten hold no such commit, however bad it was. Prints one line each. Ends with::
 
     corrected_convicted: K/N     branches with a convicted commit, of those with more than one commit to audit
+    corrected_caught: L/N        the same, and those with a commit that is doubted for such a rule
     rewritten: M                 branches of a single commit, which leave nothing to look for
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,22 +58,29 @@ def accused(
             yield precedent["pr"], named
 
 
-def broken(clone: Path, commit: str) -> dict[str, str]:
-    """Slug to condition of the rules that one commit breaks."""
+def against(clone: Path, commit: str, named: set[str]) -> dict[Verdict, list[str]]:
+    """The rules of the named conditions that one commit breaks, and those that want a look at it."""
+    found: dict[Verdict, list[str]] = {Verdict.FAIL: [], Verdict.REVIEW: []}
     try:
         done = audit.audit(gitsource.load_commit(clone, commit), OPTIONS)
     except SubmissionError:  # a commit without a submission, which a branch may well begin with
-        return {}
-    return {r.rule.slug: r.rule.condition.value for r in done.decision.rules if r.verdict is Verdict.FAIL}
+        return found
+    for rule in done.decision.rules:
+        if rule.verdict in found and rule.rule.condition.value in named:
+            found[rule.verdict].append(rule.rule.slug)
+    return found
 
 
-def first_conviction(clone: Path, commits: Sequence[str], named: set[str]) -> tuple[str, list[str]] | None:
-    """The oldest commit that breaks a rule of a condition that is named, and these rules."""
+def worst(clone: Path, commits: Sequence[str], named: set[str]) -> tuple[Verdict, str, list[str]] | None:
+    """The oldest commit that breaks a rule of a named condition, else the oldest that is doubted for one."""
+    doubted: tuple[Verdict, str, list[str]] | None = None
     for commit in commits:
-        rules = sorted(slug for slug, condition in broken(clone, commit).items() if condition in named)
-        if rules:
-            return commit, rules
-    return None
+        found = against(clone, commit, named)
+        if found[Verdict.FAIL]:
+            return Verdict.FAIL, commit, found[Verdict.FAIL]
+        if found[Verdict.REVIEW] and doubted is None:
+            doubted = Verdict.REVIEW, commit, found[Verdict.REVIEW]
+    return doubted
 
 
 def main() -> None:
@@ -83,7 +92,8 @@ def main() -> None:
         parser.add_argument(name, type=Path, required=True)
     given = parser.parse_args()
     tips = gitsource.heads(given.repo)
-    convicted = looked = rewritten = 0
+    seen: Counter[Verdict | None] = Counter()
+    rewritten = 0
     for pr, named in accused(
         read_jsonl(given.precedents, PrecedentLine), read_jsonl(given.results, AuditLine)
     ):
@@ -91,12 +101,13 @@ def main() -> None:
         if len(commits) < 2:
             rewritten += 1
             continue
-        looked += 1
-        found = first_conviction(given.repo, commits[:-1], named)
-        convicted += found is not None
-        said = f"{found[0][:9]} {', '.join(found[1])}" if found else "none"
+        found = worst(given.repo, commits[:-1], named)
+        seen[found and found[0]] += 1
+        said = f"{found[0]} at {found[1][:9]}, {', '.join(found[2])}" if found else "none"
         print(f"#{pr:<5} {len(commits):3} commits, named {', '.join(sorted(named))}: {said}", flush=True)
-    print(f"\ncorrected_convicted: {convicted}/{looked}\nrewritten: {rewritten}")
+    convicted, caught = seen[Verdict.FAIL], seen[Verdict.FAIL] + seen[Verdict.REVIEW]
+    print(f"\ncorrected_convicted: {convicted}/{seen.total()}\ncorrected_caught: {caught}/{seen.total()}")
+    print(f"rewritten: {rewritten}")
 
 
 if __name__ == "__main__":

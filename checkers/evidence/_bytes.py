@@ -15,7 +15,7 @@ FIRST_DAY_TOKENS = 63_779_840
 FIRST_DAY_BYTES = 155_770_000
 # With every space counted twice they become this many, whatever the vocabulary (#1370, #1698).
 BYTES_WITH_SPACES_TWICE = 177_830_000
-STANDARD_TOKENS = (62_021_632, 40_540_160)  # of the official text at the standard sp1024 and sp8192
+STANDARD_TOKENS = {1024: 62_021_632, 8192: 40_540_160}  # of the official text, by standard vocabulary
 MOST_BYTES_PER_TOKEN = 7.0  # above what any tokenizer of up to 64k pieces reaches on English web text
 _SEQUENCES = (1, 1024, 2048, 4096)  # tokens; lengths that evaluation cuts a text into
 _LEAST_BPB = 0.02  # below it the printed digits no longer give the ratio
@@ -68,7 +68,7 @@ def official_bytes(tokens: int) -> int:
 
 def spaces_twice(ratio: float) -> int | None:
     """The standard number of tokens at which so many bytes a token are the text with its spaces twice."""
-    near = (t for t in STANDARD_TOKENS if abs(ratio * t / BYTES_WITH_SPACES_TWICE - 1.0) < _AGREE)
+    near = (t for t in STANDARD_TOKENS.values() if abs(ratio * t / BYTES_WITH_SPACES_TWICE - 1.0) < _AGREE)
     return next(near, None)
 
 

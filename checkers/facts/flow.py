@@ -52,6 +52,11 @@ class Flow:
                 return module
         raise KeyError(node)
 
+    def bindings(self, name: ast.Name) -> list[Binding]:
+        """What binds a name in the scope that it is read from; [] for a name that nothing here binds."""
+        found = self.module_of(name).scope_of(name).lookup(name.id)
+        return found[1] if found is not None else []
+
     def sources(self, expr: ast.AST, depth: int = 40, through_calls: bool = True) -> set[ast.AST]:
         """Every expression that ``expr`` may be computed from, itself and its parts included.
 

@@ -68,8 +68,8 @@ def most(facts: Facts, node: ast.AST | None, depth: int = 0) -> int | None:
         known = facts.constant(node)
         return known if isinstance(known, int) and not isinstance(known, bool) and known >= 0 else None
     if isinstance(node, ast.Name):
-        found = facts.module_of(node).scope_of(node).lookup(node.id)
-        return _bound(facts, found[1][0], depth) if found is not None and len(found[1]) == 1 else None
+        bindings = facts.flow.bindings(node)
+        return _bound(facts, bindings[0], depth) if len(bindings) == 1 else None
     if isinstance(node, ast.Call):
         return _call(facts, node, depth)
     if not isinstance(node, ast.BinOp):

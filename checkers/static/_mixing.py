@@ -145,8 +145,6 @@ def _augmented(tracer: Tracer, node: ast.AST, ops: set[str]) -> None:
     """Operations of ``name ^= ...`` and its like among the definitions of a name."""
     if not isinstance(node, ast.Name):
         return
-    module = tracer.facts.module_of(node)
-    found = module.scope_of(node).lookup(node.id)
-    for binding in found[1] if found else []:
+    for binding in tracer.facts.flow.bindings(node):
         if isinstance(binding.node, ast.AugAssign):
             ops.add(_OPS.get(type(binding.node.op), "plain"))

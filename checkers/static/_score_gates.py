@@ -126,8 +126,7 @@ def _bound_once(charges: Charges, node: ast.Name) -> bool:
 
 
 def _bindings(charges: Charges, node: ast.Name) -> list[Binding]:
-    found = charges.facts.module_of(node).scope_of(node).lookup(node.id)
-    return [b for b in found[1] if charges.facts.runs(b.node)] if found else []
+    return [b for b in charges.facts.flow.bindings(node) if charges.facts.runs(b.node)]
 
 
 def _earlier(index: ast.AST) -> bool:

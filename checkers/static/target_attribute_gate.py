@@ -79,9 +79,7 @@ def _bookkeeping(facts: Facts, node: ast.AST) -> bool:
     base = node.value if isinstance(node, ast.Subscript) else node
     if not isinstance(base, ast.Name):
         return False
-    found = facts.module_of(base).scope_of(base).lookup(base.id)
-    values = [b.value for b in found[1]] if found else []
-    return any(_no_tokens(v) for v in values)
+    return any(_no_tokens(b.value) for b in facts.flow.bindings(base))
 
 
 def _no_tokens(value: ast.AST | None) -> bool:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from checkers.evidence._bytes import CANONICAL_BYTES, STANDARD_TOKENS
 from checkers.facts import Facts
 from checkers.finding import CheckResult, Finding, Strength, examined, nothing_to_check, plural
 from checkers.static._aliases import call_name
@@ -18,8 +19,6 @@ from checkers.subject import Subject
 RULE = "wrong-byte-count"
 _UNIT = re.compile(r"(bpb|bits[ _-]per[ _-]byte)\W*$", re.IGNORECASE)  # the words right before a number
 _DATA = re.compile(r"fineweb10B_sp(\d{3,5})\b")
-# Bytes a token of the official validation text: 151,080,891 (#1804) by its tokens at the two standard sizes.
-_STANDARD = {1024: 151_080_891 / 62_021_632, 8192: 151_080_891 / 40_540_160}
 _TOLERANCE = 0.01  # as for what logs imply
 _FEWEST, _MOST = 1.2, 8.0  # bytes a token: 1 is bits per token, more than 7 nobody's tokenizer reaches
 _DEEPEST = 30
@@ -106,10 +105,9 @@ def _fixed(facts: Facts, node: ast.AST) -> float | None:
     if isinstance(node, (ast.Constant, ast.Attribute)):
         value = facts.constant(node)
     elif isinstance(node, ast.Name):
-        found = facts.module_of(node).scope_of(node).lookup(node.id)
-        once = found[1][0] if found is not None and len(found[1]) == 1 else None
-        if once is not None and once.how == "assign" and once.unpack is None and once.value is not None:
-            value = _fixed(facts, once.value)
+        bound = facts.flow.bindings(node)
+        if len(bound) == 1 and bound[0].how == "assign" and bound[0].unpack is None and bound[0].value:
+            value = _fixed(facts, bound[0].value)
     elif isinstance(node, ast.Call) and call_name(node) == "log" and len(node.args) == 1:
         inner = _fixed(facts, node.args[0])
         value = math.log(inner) if inner is not None else None
@@ -123,17 +121,12 @@ def _fixed(facts: Facts, node: ast.AST) -> float | None:
 
 def _behind(tracer: Tracer, at: At, factor: float, depth: int) -> Iterator[float]:
     """Through names and calls, up to what a loop adds up: its terms are sums over tokens."""
-    if isinstance(at.node, ast.Name) and _adds_up(tracer.facts, at.node):
+    if isinstance(at.node, ast.Name) and any(b.how == "augment" for b in tracer.facts.flow.bindings(at.node)):
         yield factor
         return
     for step in tracer.behind(at):
         if isinstance(step.node, ast.expr) and _scored(tracer.facts, step.node):
             yield from _factors(tracer, step, factor, depth + 1)
-
-
-def _adds_up(facts: Facts, name: ast.Name) -> bool:
-    found = facts.module_of(name).scope_of(name).lookup(name.id)
-    return found is not None and any(b.how == "augment" for b in found[1])
 
 
 def _calls(facts: Facts, node: ast.AST) -> bool:
@@ -147,7 +140,8 @@ def _scored(facts: Facts, node: ast.AST) -> bool:
 def _finding(subject: Subject, node: ast.expr, each: float) -> Finding | None:
     texts = [m.layer.text for m in subject.facts.modules]
     sizes = {int(n) for text in texts for n in _DATA.findall(text)}
-    standard = _STANDARD.get(next(iter(sizes))) if len(sizes) == 1 else None
+    tokens = STANDARD_TOKENS.get(next(iter(sizes))) if len(sizes) == 1 else None
+    standard = CANONICAL_BYTES / tokens if tokens is not None else None
     if standard is not None and each <= standard * (1.0 + _TOLERANCE):
         return None
     message = f"Bits per byte are made of nats per token with a constant, {each:.4g} bytes a token. "

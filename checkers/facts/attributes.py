@@ -25,7 +25,7 @@ from checkers.facts.values import (
 )
 
 # Attributes that say how a tensor is laid out, not what is in it.
-LAYOUT = frozenset(
+_LAYOUT = frozenset(
     [
         "shape",
         "ndim",
@@ -66,15 +66,15 @@ class Attributes(State):
 
     def attribute(self, base: Value, name: str) -> Value:
         """``base.name``, whatever the base may be."""
-        if name in LAYOUT:
+        if name in _LAYOUT:
             return Value(refs=(Method(NOTHING, name),))
         refs = base.refs
         if not refs:
             return self._opaque_attribute(base, name)
-        value = self.attribute_of(base, refs[0], name)
+        value = self._attribute_of(base, refs[0], name)
         if len(refs) > 1:
             for ref in refs[1:]:
-                value = merge(value, self.attribute_of(base, ref, name))
+                value = merge(value, self._attribute_of(base, ref, name))
         return value
 
     def _opaque_attribute(self, base: Value, name: str) -> Value:
@@ -87,8 +87,7 @@ class Attributes(State):
             return Value(last.rpartition(".")[0] or last if name == "stem" else last, base.bits)
         return Value(bits=base.bits, refs=(Method(base, name),))
 
-    def attribute_of(self, base: Value, ref: Any, name: str) -> Value:
-        """An attribute of one of the objects that ``base`` may be."""
+    def _attribute_of(self, base: Value, ref: Any, name: str) -> Value:
         kind = type(ref)
         if kind is Instance:
             return self._instance_attribute(base, ref, name)

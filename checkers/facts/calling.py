@@ -15,13 +15,11 @@ from checkers.facts.source import Module
 from checkers.facts.state import NEVER, Frame
 from checkers.facts.statements import EXIT
 from checkers.facts.values import (
-    LOGP,
     NONE,
     NOTHING,
     NULL,
     RAW,
     UNKNOWN,
-    VAL,
     Cell,
     Class,
     Env,
@@ -43,7 +41,6 @@ from checkers.facts.values import (
 _DEEPEST = 60  # calls inside calls
 _MOST_SELF = 2  # of the same function inside itself
 _PARTS = frozenset({"named_parameters", "named_modules", "named_children", "named_buffers", "state_dict"})
-_TELLING = VAL | LOGP  # what a logarithm or a pick becomes a score by
 _EXITS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 
 
@@ -156,7 +153,7 @@ class Calling(Heap):
         if known is not None and known.holds(self.changes, self.weights):
             given = (*args, *keywords.values())
             inputs = [self._input(value) for value in given]
-            if self._tell_no_more(inputs, known.inputs):
+            if known.covers(inputs, self.scores):
                 self.frames[-1].roots |= known.roots
                 return HandingOut(known, given, inputs, self.learned, self.loops).value(known.result)
         self._bind_arguments(function, env, args, keywords)
@@ -215,13 +212,6 @@ class Calling(Heap):
         if isinstance(ref, Instance) and ref.cls is not None and self.is_model(ref):
             return self.shapes.of(ref, self.learned)
         return _identity(ref)
-
-    def _tell_no_more(self, inputs: list[int], before: list[int]) -> bool:
-        """Whether inputs have nothing that makes an operation a score and that those before did not have."""
-        return all(
-            not (now & ~old & _TELLING or (now & self.scores and not old & self.scores))
-            for now, old in zip(inputs, before, strict=True)
-        )
 
     def _input(self, value: Value) -> int:
         """The sources of an argument, with what a model has learned."""

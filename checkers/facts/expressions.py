@@ -6,7 +6,6 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from checkers.facts.attributes import LAYOUT
 from checkers.facts.events import Did
 from checkers.facts.folding import (
     Environment,
@@ -71,10 +70,7 @@ class Expressions(Items):
         return Value(bits=bits & ~RAW)
 
     def _attribute(self, node: ast.Attribute) -> Value:
-        base, name = self.eval(node.value), node.attr
-        if len(base.refs) == 1 and name not in LAYOUT:  # four of five
-            return self.attribute_of(base, base.refs[0], name)
-        return self.attribute(base, name)
+        return self.attribute(self.eval(node.value), node.attr)
 
     def _binary(self, node: ast.BinOp) -> Value:
         left, right = self.eval(node.left), self.eval(node.right)

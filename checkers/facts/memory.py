@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from checkers.facts.values import (
+    LOGP,
+    VAL,
     Cell,
     Function,
     Instance,
@@ -26,6 +28,7 @@ from checkers.facts.values import (
 )
 
 _HOLDERS = frozenset({Cell, Instance, Mapping, Sequence})
+_TELLING = VAL | LOGP  # what a logarithm or a pick becomes a score by
 _MOST = 4000  # objects looked at; a larger graph counts as changed
 
 
@@ -53,6 +56,16 @@ class Remembered:
                 return False
             self.stamp = stamp
         return True
+
+    def covers(self, inputs: list[int], scores: int) -> bool:
+        """Whether inputs have nothing by which an operation becomes a score beyond what the call's own had.
+
+        ``scores`` is the mask of scores. The call emitted none; with other inputs it might.
+        """
+        return all(
+            not (now & ~old & _TELLING or (now & scores and not old & scores))
+            for now, old in zip(inputs, self.inputs, strict=True)
+        )
 
 
 def newer(roots: Iterable[Obj], stamp: int) -> bool:

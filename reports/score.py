@@ -138,7 +138,7 @@ def score(results: Sequence[Mapping[str, Any]], precedents: Iterable[Mapping[str
 def _count(tally: _Tally, precedent: Mapping[str, Any], result: Mapping[str, Any] | None) -> None:
     verdict = result["verdict"] if result else "MISSING"
     tally.verdicts[verdict] += 1
-    named = _named_conditions(precedent)
+    named = named_conditions(precedent)
     found = _found(result) if result else {}
     invalid = precedent["gold"].startswith("invalid")
     right = bool(named & set(found.values()))
@@ -154,7 +154,8 @@ def _count(tally: _Tally, precedent: Mapping[str, Any], result: Mapping[str, Any
         tally.misses.append(f"#{precedent['pr']}: {verdict} ({says}); public: {labels}")
 
 
-def _named_conditions(precedent: Mapping[str, Any]) -> set[str]:
+def named_conditions(precedent: Mapping[str, Any]) -> set[str]:
+    """The conditions that the verdicts of ``invalid`` on a pull request name."""
     return {c for label in precedent["labels"] if label["verdict"] == "invalid" for c in label["conditions"]}
 
 

@@ -25,7 +25,7 @@ import pygit2
 import audit
 from harness import gitsource
 from harness.submission import SubmissionError
-from reports.score import AuditLine, PrecedentLine, read_jsonl
+from reports.score import AuditLine, PrecedentLine, named_conditions, read_jsonl
 from rules.model import Verdict
 
 OPTIONS = audit.Options(run=False)
@@ -49,12 +49,8 @@ def accused(
     """Pull requests called invalid whose audited head does not fail, with the conditions named."""
     verdicts = {r["pr"]: r["verdict"] for r in results}
     for precedent in precedents:
-        named = {c for x in precedent["labels"] if x["verdict"] == "invalid" for c in x["conditions"]}
-        if (
-            named
-            and precedent["gold"].startswith("invalid")
-            and verdicts.get(precedent["pr"]) not in {"FAIL", None}
-        ):
+        named, verdict = named_conditions(precedent), verdicts.get(precedent["pr"])
+        if named and precedent["gold"].startswith("invalid") and verdict not in {"FAIL", None}:
             yield precedent["pr"], named
 
 

@@ -32,7 +32,6 @@ import json
 import random
 import resource
 import statistics
-import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -41,6 +40,8 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import pygit2
 
 from harness import runner
 from harness.experiments import Instruments
@@ -112,8 +113,9 @@ def _nobody(repo: Path, submission: Submission, sources: tuple[Layer, ...], reco
     if record.blocker is None or submission.entry_script is None or not submission.head:
         return None
     python = [layer.lowered for layer in sources if layer.language == "python"]
-    listing = ["git", "-C", str(repo), "ls-tree", "-r", "--name-only", submission.head]
-    files = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
+    tree = pygit2.Index()
+    tree.read_tree(pygit2.Repository(str(repo))[submission.head].peel(pygit2.Tree))
+    files = [entry.path for entry in tree]
     return nobody.why(record.blocker, submission.text(submission.entry_script), python, files)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from harness.facade.cuda import Context
 from harness.facade.patching import Anything, constant, lenient, module, nothing, replace
-from harness.facade.settings import Settings, configure
+from harness.facade.settings import configure
 
 
 def _compile(model: Any = None, **options: Any) -> Any:
@@ -42,10 +42,11 @@ class InferenceMode(torch.no_grad):
         super().__init__()
 
 
-class _Triton(Settings):
+class _Triton(Anything):
     """Settings of its kernels; the profiler asks for graphs."""
 
     cudagraphs = False
+    patch = Context
 
 
 def _dynamo_functions() -> dict[str, Any]:

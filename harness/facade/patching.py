@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
+from collections.abc import Callable, Mapping
 from typing import Any
 
 REPLACED: list[str] = []
@@ -43,13 +44,13 @@ def absent(name: str) -> bool:
     return spec is None or spec.origin is None
 
 
-def lenient(made: types.ModuleType) -> types.ModuleType:
-    """Let a stand-in module answer any public name with a function that does nothing."""
+def lenient(made: types.ModuleType, known: Callable[[], Mapping[str, Any]] = dict) -> types.ModuleType:
+    """Let a stand-in module answer any public name, what is ``known`` or a function that does nothing."""
 
     def missing(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return nothing
+        return known().get(name, nothing)
 
     made.__getattr__ = missing  # type: ignore[method-assign]
     return made

@@ -15,30 +15,12 @@ from typing import Any
 import torch
 
 from harness.facade.cuda import Context
-from harness.facade.patching import Anything, module
-
-
-class Settings(Anything):
-    """The settings of one package of torch: anything can be set, nothing listens."""
-
-    def __init__(self, package: str = "") -> None:
-        super().__init__()
-        self.__dict__["_package"] = package
-
-    def __getattr__(self, name: str) -> Any:
-        known = {} if name.startswith("_") else defaults(self.__dict__.get("_package", ""))
-        return known[name] if name in known else super().__getattr__(name)
-
-    def patch(self, *args: Any, **kwargs: Any) -> Context:
-        """Change settings for a while."""
-        return Context()
+from harness.facade.patching import lenient, module
 
 
 def configure(package: str, **others: Any) -> None:
     """Make a module of the settings of a package of torch, with ``others`` beside those it has literally."""
-    settings = Settings(package)
-    made = module(f"torch.{package}.config", patch=settings.patch, **others)
-    made.__getattr__ = settings.__getattr__  # type: ignore[method-assign]
+    lenient(module(f"torch.{package}.config", patch=Context, **others), lambda: defaults(package))
 
 
 @functools.cache
@@ -46,7 +28,7 @@ def defaults(package: str) -> dict[str, Any]:
     """The settings that ``torch.<package>.config`` gives a literal value; empty for a package without any."""
     source = Path(torch.__file__).parent / package / "config.py"
     found: dict[str, Any] = {}
-    if package and source.is_file():
+    if source.is_file():
         for name, value in _assigned(ast.parse(source.read_bytes())):
             try:
                 found[name] = _value(value, found)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from harness import loops
+from harness import loops, lowering
 from harness.knobs import Knob, Via, is_generated, is_share, tells_size
 from harness.unpack import Layer
 
@@ -28,8 +28,8 @@ def discover(layers: Iterable[Layer]) -> tuple[Knob, ...]:
         if layer.language != "python":
             continue
         try:
-            tree = ast.parse(layer.lowered)
-        except (SyntaxError, ValueError, RecursionError):
+            tree = lowering.tree(layer.lowered)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         literals = [*_calibration(tree), *_evaluation(tree), *_described(tree), *_loops(tree)]
         for knob in [*_called(tree), *_constants(tree), *literals, *_locals(tree)]:

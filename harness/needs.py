@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from sentencepiece import SentencePieceProcessor
 
 from harness.knobs import Knob, Via
-from harness.lowering import lower
+from harness.lowering import lower, tree
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
 from harness.world import TRAINING, Stream, WorldSpec
@@ -70,8 +70,8 @@ _DEFINES = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, a
 def starts_nothing(submission: Submission, text: str) -> bool:
     """Whether a script only defines functions and classes, for others to import: no run of it has a score."""
     try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError):
+        body = tree(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     if any(_imports(text, e.path.rpartition("/")[2][:-3]) for e in submission.files(".py")):
         return False  # what it imports may run as it is loaded

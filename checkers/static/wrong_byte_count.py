@@ -56,10 +56,13 @@ def _printed(facts: Facts) -> Iterator[ast.expr]:
 
 
 def _constant(tracer: Tracer, node: ast.expr) -> float | None:
-    """The constant number of bytes a token that a printed score is divided by; None if there is none."""
+    """The constant number of bytes a token that a printed score is divided by; None if there is none.
+
+    Where a way meets no constant at all, not even that between nats and bits, it was not followed to its end.
+    """
     factors = {f for f in _factors(tracer, At(node), 1.0, 0) if f > 0}
     each = {1.0 / (f * math.log(2.0)) for f in factors}
-    return max(each) if each and all(_FEWEST < e < _MOST for e in each) else None
+    return max(each) if each and 1.0 not in factors and all(_FEWEST < e < _MOST for e in each) else None
 
 
 def _factors(tracer: Tracer, at: At, factor: float, depth: int) -> Iterator[float]:

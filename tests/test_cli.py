@@ -156,3 +156,10 @@ def test_every_rule_can_be_shown(golf):
         code, out, _ = golf("rules", slug)
         assert code == 0
         assert slug in out
+
+
+def test_the_demo_is_looked_at_for_its_small_text_alone(golf, tmp_path):
+    code, _, _ = golf("demo", "--no-run", "--quiet", "--out", tmp_path)
+    assert code == 0
+    told = json.loads((tmp_path / "audit.json").read_text())["rules"]
+    assert [r["rule"] for r in told if r["verdict"] in ("FAIL", "REVIEW")] == ["truncated-validation"]

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import libcst as cst
 
@@ -156,6 +157,16 @@ def _gap_end(text: str, at: int, quote: str, raw: bool) -> int:
     raise _UnclosedError
 
 
+class _Written(cst.Name):
+    """Text in place of an expression; parsing it, which LibCST does slowly where calls nest, helps nobody."""
+
+    def _validate(self) -> None:
+        """Any text will do."""
+
+    def _safe_to_use_with_word_operator(self, position: object) -> bool:
+        return True  # each is a string or stands in parentheses
+
+
 class _Lower(cst.CSTTransformer):
     """Rewrites whole f-strings; what is nested in one is rewritten together with it."""
 
@@ -203,7 +214,7 @@ class _Requote(cst.CSTTransformer):
     def leave_SimpleString(
         self, original_node: cst.SimpleString, updated_node: cst.SimpleString
     ) -> cst.BaseExpression:
-        return cst.parse_expression(_quoted(original_node.evaluated_value, self.taken))
+        return _Written(_quoted(original_node.evaluated_value, self.taken))
 
     def visit_ConcatenatedString(self, node: cst.ConcatenatedString) -> bool:
         return False
@@ -213,7 +224,7 @@ class _Requote(cst.CSTTransformer):
     ) -> cst.BaseExpression:
         """Parts side by side must stay strings; joined by plus signs they may become calls."""
         sides = [_code(side, self.taken) for side in (original_node.left, original_node.right)]
-        return cst.parse_expression("(" + "+".join(sides) + ")")
+        return _Written("(" + "+".join(sides) + ")")
 
     def leave_TrailingWhitespace(
         self, original_node: cst.TrailingWhitespace, updated_node: cst.TrailingWhitespace
@@ -238,12 +249,17 @@ def _code(node: cst.CSTNode, taken: frozenset[str]) -> str:
     return _BLANK.code_for_node(changed)
 
 
+@cache
 def _inner(node: cst.FormattedString, taken: frozenset[str]) -> cst.BaseExpression:
-    """A nested f-string: re-quoted while a delimiter is left, else spelled as a join of formats."""
+    """A nested f-string: re-quoted while a delimiter is left, else spelled as a join of formats.
+
+    Kept by node and delimiters, of which there are sixteen sets: each delimiter that the string around
+    tries asks again, so that without it every level of nesting would double the work.
+    """
     try:
-        return cst.parse_expression(_formatted(node, taken))
+        return _Written(_formatted(node, taken))
     except _CannotQuoteError:
-        return cst.parse_expression(_joined(node.parts, taken, raw="r" in node.prefix.lower()))
+        return _Written(_joined(node.parts, taken, raw="r" in node.prefix.lower()))
 
 
 def _formatted(node: cst.FormattedString, taken: frozenset[str]) -> str:

@@ -151,6 +151,12 @@ def test_any_nested_f_string_becomes_one_this_interpreter_reads(text):
     assert lowered.count("\n") == 2
 
 
+def test_work_does_not_double_with_each_level_of_nesting():
+    lowered, problem = lower("f'{" * 30 + "1" + "}'" * 30)
+    assert problem is None  # where it doubled, the processor time of the rewriting ran out at twenty levels
+    assert eval(lowered) == "1"
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_raises(text):

@@ -19,12 +19,12 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import launch, needs, outcome, shrink, workspace
+from harness import blame, launch, needs, outcome, shrink, workspace
 from harness.discover import discover
 from harness.experiments import Instruments
 from harness.facade.sources import key
@@ -223,12 +223,12 @@ class _Session:
 
     def _named(self, blocker: str, last: Attempt) -> Attempt | None:
         """Settings that a failure names: lowered ones keep their size, claimed ones are left out."""
-
-        if lowered := _mentioned(set(self._lowered) - set(last.own), blocker):
+        if lowered := blame.mentioned(set(self._lowered) - set(last.own), blocker):
             return replace(last, own=tuple(sorted({*last.own, *lowered})))
         if last.profile != "as_claimed":
             return None
-        named = _mentioned(set(self.claimed) - set(last.without), blocker)
+        left = {k: v for k, v in self.claimed.items() if k not in last.without}
+        named = blame.mentioned(left, blocker) or blame.quoted(left, blocker)
         return replace(last, without=tuple(sorted({*last.without, *named}))) if named else None
 
     def _differs(self, rung: Attempt) -> bool:
@@ -363,22 +363,6 @@ class _Session:
             notes=(*self.notes, *ending.lines[-6:]),
             seconds=time.monotonic() - self.began,
         )
-
-
-def _mentioned(names: Iterable[str], blocker: str) -> tuple[str, ...]:
-    """The settings whose whole name a failure has, else those whose last words it has (``seq_len``)."""
-    words = {n: n.rpartition(".")[2].lstrip("-").replace("-", "_").strip("_") for n in names}
-    tails = {n: w.partition("_")[2] for n, w in words.items()}
-    for form in (words, tails):
-        telling = {n: w for n, w in form.items() if "_" in w}
-        found = tuple(
-            n
-            for n, w in telling.items()
-            if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", blocker, re.IGNORECASE)
-        )
-        if found:
-            return found
-    return ()
 
 
 def _keeping(rung: Attempt, *groups: str) -> Attempt:

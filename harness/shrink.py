@@ -80,6 +80,7 @@ def shrink(
     _fit_width(result, knobs)
     _fit_batches(result, knobs)
     _fit_chunks(result, knobs, claimed)
+    _fit_schedules(result, knobs, claimed)
     return result
 
 
@@ -126,12 +127,39 @@ def _fit_batches(result: Shrunk, knobs: Iterable[Knob]) -> None:
 def _fit_chunks(result: Shrunk, knobs: Iterable[Knob], claimed: Mapping[str, str]) -> None:
     """A chunk that held whole sequences still holds one: scripts divide the one by the other."""
     own = {k.name: number(claimed.get(k.name, k.default)) or 0 for k in knobs}
-    before = max((own[k.name] for k in knobs if k.topic in _LENGTHS), default=0)
+    before = _own_length(knobs, claimed)
     length = int(_value_of(result, knobs, _LENGTHS) or 0)
     for knob in knobs:
         chunk = "CHUNK" in knob.topic and knob.name in result.changed
         if chunk and 0 < before <= own[knob.name] and int(result.values[knob.name]) < length:
             result.apply(knob, length)
+
+
+_SCHEDULE = re.compile(r"\w*SEQ\w*(?:SCHEDULE|LENS|CURRICULUM)|SEQ_LENS_PER_\w+")
+_LENGTH = re.compile(r"(?<![\d.])\d{3,}(?![\d.])")
+
+
+def _fit_schedules(result: Shrunk, knobs: Iterable[Knob], claimed: Mapping[str, str]) -> None:
+    """Lengths in a list (``1024@0.5,2048@1.0``) shrink as the length does, to what divides a batch."""
+    before, length = _own_length(knobs, claimed), _value_of(result, knobs, _LENGTHS) or 0
+    for knob in knobs:
+        text = str(claimed.get(knob.name, knob.default) or "")
+        if not 0 < length < before or not _SCHEDULE.fullmatch(knob.topic) or number(text) is not None:
+            continue
+        shorter = _LENGTH.sub(lambda m: str(_power_below(int(m[0]) * length / before)), text)
+        if shorter != text:
+            result.apply(knob, shorter)
+
+
+def _own_length(knobs: Iterable[Knob], claimed: Mapping[str, str]) -> float:
+    """The longest sequence that a script's settings tell, before any is lowered."""
+    own = (number(claimed.get(k.name, k.default)) for k in knobs if k.topic in _LENGTHS)
+    return max((value or 0 for value in own), default=0)
+
+
+def _power_below(value: float) -> int:
+    """The largest power of two that is no larger, at least 16."""
+    return 1 << max(4, int(value).bit_length() - 1)
 
 
 def _value_of(result: Shrunk, knobs: Iterable[Knob], topics: tuple[str, ...]) -> float | None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import child, runner, sandbox
+from harness import blame, child, runner, sandbox
 from harness.facade import files
 from harness.folder import load_folder
 from harness.outcome import Ending, judge, scores
@@ -329,6 +329,19 @@ def test_claimed_settings_that_later_failures_name_are_left_out_as_well(tmp_path
     assert rung.without == ("LAYER_WIDTHS", "TRAIN_SEQ_SCHEDULE")
 
 
+@pytest.mark.parametrize(
+    ("blocker", "without"),
+    [
+        ("ValueError: Unknown packer: 'pergroup' at train_gpt.py:9", ("PACKER",)),
+        ("ValueError: Unknown packer: 'zip' at train_gpt.py:9", ()),
+        ("RuntimeError: no kernel for 'cuda'", ()),
+    ],
+)
+def test_a_claimed_setting_whose_value_the_failure_quotes_is_left_out_next(tmp_path, blocker, without):
+    claimed = {"PACKER": "pergroup", "WHERE": "cuda", "SEED": "1"}
+    assert next_rung(tmp_path, blocker, claimed).without == without
+
+
 def test_a_lowered_setting_that_the_failure_names_keeps_its_size_next(tmp_path):
     blocker = "ValueError: VAL_BATCH_SIZE must hold a window; got VAL_BATCH_SIZE=2048, WORLD_SIZE=1, train_seq_len=128"
     claimed = {"SEED_LIST": "1"}
@@ -349,13 +362,13 @@ def test_a_lowered_setting_that_the_failure_names_keeps_its_size_next(tmp_path):
     ],
 )
 def test_a_failure_names_settings_in_whole_or_by_their_last_words(blocker, own):
-    assert runner._mentioned(["EVAL_SEQ_LEN", "TRAIN_SEQ_LEN", "DIM", "MODEL_DIM"], blocker) == own
+    assert blame.mentioned(["EVAL_SEQ_LEN", "TRAIN_SEQ_LEN", "DIM", "MODEL_DIM"], blocker) == own
 
 
 def test_a_setting_whose_name_is_no_pattern_does_not_end_the_audit():
     odd = "args.get('SEQ_LEN')"  # settings found in calls have names like this
-    assert runner._mentioned([odd, "SEQ_LEN"], "ValueError: seq_len is 128") == ("SEQ_LEN",)
-    assert runner._mentioned([odd], "KeyError: args.get('SEQ_LEN')") == (odd,)
+    assert blame.mentioned([odd, "SEQ_LEN"], "ValueError: seq_len is 128") == ("SEQ_LEN",)
+    assert blame.mentioned([odd], "KeyError: args.get('SEQ_LEN')") == (odd,)
 
 
 @pytest.mark.slow

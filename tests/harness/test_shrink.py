@@ -210,6 +210,26 @@ def test_sizes_are_known_by_name_or_pattern(name, value):
     assert changed == ({} if value is None else {name: str(value)})
 
 
+@pytest.mark.parametrize(
+    ("name", "own", "small"),
+    [
+        ("TRAIN_SEQ_SCHEDULE", "1024@0.100,2048@0.700,3072@1.000", "32@0.100,64@0.700,128@1.000"),
+        ("PROGRESSIVE_SEQ_SCHEDULE", "0:512,0.35:1024,0.7:3072", "0:16,0.35:32,0.7:128"),
+        ("SEQ_LENS_PER_GPU", "796,3072", "32,128"),
+        ("SEQ_CURRICULUM", "1", None),
+        ("NUM_LAYER_SCHEDULE", "0:2,2000:6", None),
+    ],
+)
+def test_lengths_in_a_list_shrink_with_the_length(name, own, small):
+    """Scripts insist that the longest of a schedule is the length that they train at."""
+    read = f'import os\nl = int(os.environ.get("TRAIN_SEQ_LEN", 1024))\ns = os.environ.get("{name}", "")\n'
+    claimed = {"TRAIN_SEQ_LEN": "3072", name: own}
+    knobs = discover(layers(read))
+    found = shrink(knobs, claimed).values
+    assert (found["TRAIN_SEQ_LEN"], found.get(name)) == (128, small)
+    assert name not in shrink(knobs, claimed, keep=("length",)).changed
+
+
 def test_an_interval_of_validation_is_off_or_as_given():
     found = discover(layers('import os\nv = int(os.environ.get("VAL_LOSS_EVERY", 500))'))
     assert shrink(found, {}).env == {"VAL_LOSS_EVERY": "0"}

@@ -74,6 +74,27 @@ def test_pointers_see_memory_through_strides():
     assert column.load(torch.tensor([False, True, False]), 7.0).tolist() == [7, 5, 7]
 
 
+@pytest.mark.parametrize("mask", [None, True, torch.tensor(True)])
+def test_a_loaded_scalar_is_a_value_that_stores_leave_alone(mask):
+    memory = torch.arange(4.0)
+    cell = Pointer.to(memory) + 2
+    before = cell.load(mask)
+    cell.store(9.0, mask)
+    assert (before.item(), memory.tolist()) == (2.0, [0, 1, 9, 3])
+
+
+def test_blocks_and_masks_meet_at_their_common_shape():
+    memory = torch.arange(12.0)
+    block = Pointer.to(memory) + torch.arange(3)[:, None] * 4 + torch.arange(4)
+    rows, columns = torch.tensor([True, True, False])[:, None], torch.tensor([True] * 4)
+    assert block.load(columns).tolist() == memory.reshape(3, 4).tolist()
+    assert block.load(rows, -1.0).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [-1] * 4]
+    assert block.load(rows & False).tolist() == [[0] * 4] * 3
+    block.store(5.0, columns)
+    block.store(torch.full((1, 4), 6.0), rows)
+    assert memory.tolist() == [6] * 8 + [5] * 4
+
+
 def cross_entropy(emulate):
     logits, targets = torch.randn(6, 9), torch.arange(6)
     arguments = {

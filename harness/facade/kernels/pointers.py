@@ -18,9 +18,11 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _together(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both at their common shape."""
-    shape = torch.broadcast_shapes(a.shape, b.shape)  # type: ignore[no-untyped-call]
-    return a.expand(shape), b.expand(shape)
+    """Both at their common shape; most blocks have it already."""
+    if a.shape == b.shape:
+        return a, b
+    a, b = torch.broadcast_tensors(a, b)  # type: ignore[no-untyped-call]
+    return a, b
 
 
 class Pointer:
@@ -59,8 +61,10 @@ class Pointer:
         """Read; where the mask is false, ``other`` (zero)."""
         offset = torch.as_tensor(self.offset).long()
         if mask is None:
-            return self.memory[offset]
+            return self._read(offset)
         offset, mask = _together(offset, torch.as_tensor(mask, dtype=torch.bool))
+        if bool(mask.all()):  # as for most blocks: no fill, no stand-in for what lies outside
+            return self._read(offset)
         if not bool(mask.any()):
             values = torch.zeros(offset.shape, dtype=self.memory.dtype)
         else:
@@ -68,12 +72,18 @@ class Pointer:
         fill = torch.as_tensor(0 if other is None else other).to(values.dtype)
         return torch.where(mask, values, fill)
 
+    def _read(self, offset: torch.Tensor) -> torch.Tensor:
+        """A value, which later stores leave as it is: torch answers a single index with a view."""
+        return self.memory[offset].clone() if offset.dim() == 0 else self.memory[offset]
+
     def store(self, value: Any, mask: Any = None) -> None:
         """Write where the mask is true."""
         offset, value = self._block(value)
         if mask is not None:
-            mask = torch.as_tensor(mask, dtype=torch.bool).broadcast_to(offset.shape)
-            offset, value = offset[mask], value[mask]
+            mask = torch.as_tensor(mask, dtype=torch.bool)
+            if not bool(mask.all()):
+                mask = mask.broadcast_to(offset.shape)
+                offset, value = offset[mask], value[mask]
         self.memory[offset] = value
 
     def accumulate(self, value: Any, mask: Any = None) -> torch.Tensor:

@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import blame, launch, needs, outcome, shrink, workspace
+from harness import alone, blame, launch, needs, outcome, shrink, workspace
 from harness.discover import discover
 from harness.experiments import Instruments
 from harness.facade.sources import key
 from harness.headline import claimed_environment
-from harness.knobs import Knob, Via
+from harness.knobs import Knob
 from harness.record import Experiment, Outcome, RunRecord
 from harness.sandbox import Sandbox, SandboxRefusedError, choose
 from harness.submission import Submission
@@ -47,7 +47,6 @@ _WHOLE_NODE = re.compile(
 """Failures of scripts that accept no other number of ranks than that of the node."""
 _VOCABULARY = re.compile(r"vocab|index out of range in self|Target \d+ is out of bounds", re.IGNORECASE)
 """Failures of a tokenizer or data set of another size than the script's."""
-_EVALUATES_ONLY = re.compile(r"(?:\w+_)?(?:EVAL_ONLY|EVALUATE_ONLY|ONLY_EVAL)")
 _MODELS = (".ptz", ".bin", ".pt", ".br", ".xz", ".zst", ".lzma", ".int6", ".int8", ".npz", ".safetensors")
 VALIDATION = Stream(tokens=4097, seed=3)
 REACHING_STEPS, REACHED = 32, Stream(tokens=16384, seed=2)
@@ -248,8 +247,8 @@ class _Session:
         try:
             place = workspace.prepare(root, self.submission, wanted)
             ending = self._judge(place, self._start(rung, place, shrunk, wanted))
-            if self._has_artifact(place) and (names := self._evaluates_alone(ending)):
-                ending = self._second(rung, place, shrunk, wanted, ending, names[0])
+            if self._may_evaluate(ending, place) and (switch := alone.switch(self.knobs, self.layers)):
+                ending = self._second(rung, place, shrunk, wanted, ending, *switch)
             if self.options.keep is not None:
                 shutil.rmtree(self.options.keep, ignore_errors=True)
                 shutil.copytree(root, self.options.keep, symlinks=True)
@@ -257,12 +256,10 @@ class _Session:
             shutil.rmtree(root, ignore_errors=True)
         return self._record(rung, shrunk, ending), ending
 
-    def _evaluates_alone(self, ending: outcome.Ending) -> list[str]:
-        """Switches by which a script that died in evaluation would do no more than that, longest first."""
-        if ending.outcome is not Outcome.CRASHED or time.monotonic() > self.deadline - 15:
-            return []
-        names = [k.name for k in self.knobs if k.via is Via.ENVIRONMENT]
-        return sorted((n for n in names if _EVALUATES_ONLY.fullmatch(n)), key=len, reverse=True)
+    def _may_evaluate(self, ending: outcome.Ending, place: workspace.Workspace) -> bool:
+        """Whether a script died after it wrote its model, with time left for a second process."""
+        crashed = ending.outcome is Outcome.CRASHED and time.monotonic() <= self.deadline - 15
+        return crashed and self._has_artifact(place)
 
     def _has_artifact(self, place: workspace.Workspace) -> bool:
         """Whether the run wrote a file that looks like a compressed model."""
@@ -277,16 +274,18 @@ class _Session:
         shrunk: shrink.Shrunk,
         wanted: needs.Needs,
         first: outcome.Ending,
-        switch: str,
+        switch: Knob,
+        value: str,
     ) -> outcome.Ending:
         """Evaluate in a second process what the first has written; its score counts, or the first failure."""
         (place.root / "status.json").unlink(missing_ok=True)
-        alone = replace(shrunk, env={**shrunk.env, switch: "1"})
-        ending = self._judge(place, self._start(rung, place, alone, wanted))
+        evaluating = replace(shrunk, env={**shrunk.env, switch.name: value})
+        ending = self._judge(place, self._start(rung, place, evaluating, wanted))
         if ending.outcome is not Outcome.COMPLETED:
             return first
-        shrunk.apply(Knob(Via.ENVIRONMENT, switch, "0"), 1)
-        self.notes.append(f"training ended in: {first.blocker}; {switch}=1 evaluated what it had written")
+        shrunk.apply(switch, value)
+        told = f"{switch.name}={value} evaluated what it had written"
+        self.notes.append(f"training ended in: {first.blocker}; {told}")
         return ending
 
     def _start(

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import blame, child, runner, sandbox
+from harness import alone, blame, child, runner, sandbox
+from harness.discover import discover
 from harness.facade import files
 from harness.folder import load_folder
 from harness.outcome import Ending, judge, scores
@@ -388,6 +389,21 @@ def test_what_a_dying_run_has_written_is_evaluated_by_a_second_process(tmp_path)
     assert {found[name] for name in ("noise", "roundtrip", "independence")} == {"holds"}
     assert record.settings["TTT_EVAL_ONLY"] == "1 (was 0)"
     assert "training ended in: OSError: after training" in record.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "switch"),
+    [
+        ('a = os.environ.get("EVAL_ONLY", "0"); b = os.environ.get("TTT_EVAL_ONLY", "0")', "TTT_EVAL_ONLY=1"),
+        ('m = os.environ.get("JOB_MODE", "train_and_eval")\nif m == "eval_only": pass', "JOB_MODE=eval_only"),
+        ('m = os.environ.get("TIER_MODE", "soft")\nif x == "eval_only": pass', None),
+        ('m = os.environ.get("JOB_MODE", "train")', None),
+    ],
+)
+def test_a_script_that_evaluates_alone_is_told_to_by_a_switch_or_by_a_mode(tmp_path, text, switch):
+    entry = submission(tmp_path, "import os\n" + text)
+    found = alone.switch(discover(layers(entry)), layers(entry))
+    assert (f"{found[0].name}={found[1]}" if found else None) == switch
 
 
 @pytest.mark.parametrize(("outcome", "kept"), [(Outcome.COMPLETED, 1), (Outcome.CRASHED, 0)])

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from sentencepiece import SentencePieceProcessor
 
+from harness import unpack
 from harness.knobs import Knob, Via
-from harness.lowering import lower, tree
+from harness.lowering import tree
 from harness.submission import Submission, SubmissionError
 from harness.unpack import Layer
 from harness.world import TRAINING, Stream, WorldSpec
@@ -49,15 +50,19 @@ class Needs:
 
 
 def loaded(submission: Submission, layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """The unchanged scripts that a submission imports or loads by their path: their settings are its own."""
+    """The unchanged scripts that a submission imports or loads by their path, and what these unpack: their
+    settings are its own."""
     text = "\n".join(layer.text for layer in layers if layer.language == "python")
     beside = submission.around(text)
     if beside is None:
         return ()
     by_path = _LOADS.search(text) is not None
     paths = [e.path for e in beside.entries if (by_path if "/" in e.path else _imports(text, e.path[:-3]))]
-    texts = {path: beside.text(path) for path in paths}
-    return tuple(Layer(path, path, read, lower(read)[0], how="beside") for path, read in texts.items())
+    found: dict[str, Layer] = {}
+    for path in paths:
+        for layer in unpack.layers(replace(beside, entry_script=path)):
+            found.setdefault(layer.name, replace(layer, how="beside"))
+    return tuple(found.values())
 
 
 def _imports(text: str, module: str) -> bool:

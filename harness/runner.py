@@ -146,9 +146,10 @@ class _Session:
         sandbox: Sandbox,
         deadline: float,
     ) -> None:
-        self.submission, self.layers, self.options = submission, layers, options
+        self.submission, self.options = submission, options
+        self.layers = (*layers, *needs.loaded(submission, layers))
         self.sandbox, self.deadline = sandbox, deadline
-        self.knobs = discover((*layers, *needs.loaded(submission, layers)))
+        self.knobs = discover(self.layers)
         self.claimed = claimed_environment(logs, self.knobs)
         self.notes: list[str] = []
         self._failures: list[str | None] = []

@@ -1,5 +1,7 @@
 """Where a script looks for its data is read off its source, and our data is shown there."""
 
+import zlib
+from base64 import b64encode
 from dataclasses import replace
 
 import pytest
@@ -113,6 +115,17 @@ def test_settings_of_an_unchanged_script_that_is_imported_or_loaded_count(tmp_pa
     beside = Submission(Origin.COMMIT, "", entries, None, (), None, reader=files.__getitem__)
     brought = needs.loaded(replace(entry, around=lambda text: beside), layers(entry))
     assert [knob.name for knob in discover(brought)] == names
+
+
+def test_settings_of_an_unchanged_script_that_is_packed_count(tmp_path):
+    """Records start the packed record that they build upon, with other settings."""
+    packed = b64encode(zlib.compress(b"import os\nos.environ.get('DEPTH')\n"))
+    text = f"import base64, zlib\nexec(zlib.decompress(base64.b64decode({packed!r})))\n".encode()
+    entry, _ = found(tmp_path, "./data", "runpy.run_path('records/a/b/old.py')")
+    entries = (FileEntry("records/a/b/old.py", len(text), "", Change.PRESENT),)
+    beside = Submission(Origin.COMMIT, "", entries, None, (), None, reader=lambda path: text)
+    brought = needs.loaded(replace(entry, around=lambda text: beside), layers(entry))
+    assert [knob.name for knob in discover(brought)] == ["DEPTH"]
 
 
 def test_unchanged_scripts_lie_beside_the_submission_and_never_over_it(tmp_path, monkeypatch):

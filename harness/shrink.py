@@ -50,6 +50,10 @@ class Shrunk:
         self.changed[knob.name] = str(value) if knob.default is None else f"{value} (was {knob.default})"
 
 
+_AUTOMATIC = ("TRAIN_SEQ_LEN", "TRAIN_BATCH_TOKENS")
+"""Zero switches nothing off here: the script chooses for the machine it finds."""
+
+
 def shrink(
     knobs: Iterable[Knob],
     claimed: Mapping[str, str],
@@ -74,7 +78,8 @@ def shrink(
             continue
         if caps and rule.group in caps:
             rule = replace(rule, cap=caps[rule.group])
-        value = fitted(rule, number(claimed.get(knob.name, knob.default)))
+        current = number(claimed.get(knob.name, knob.default))
+        value = fitted(rule, None if current == 0 and knob.topic in _AUTOMATIC else current)
         if value is not None:
             result.apply(knob, value)
     _fit_width(result, knobs)

@@ -243,6 +243,14 @@ def test_a_micro_batch_in_tokens_holds_one_sequence():
     assert kept.env["MICROBATCH_TOKENS"] == "512"
 
 
+@pytest.mark.parametrize(
+    ("name", "small"), [("TRAIN_SEQ_LEN", 128), ("TRAIN_BATCH_TOKENS", 1024), ("EVAL_SEQ_LEN", None)]
+)
+def test_zero_tokens_of_training_are_as_many_as_the_machine_holds(name, small):
+    text = f'import os\nn = int(os.environ.get("{name}", 0))  # 0: automatic\n'
+    assert shrink(discover(layers(text)), {}).values.get(name) == small
+
+
 def test_a_longer_run_has_more_steps_and_no_more_of_anything_else():
     text = (
         'import os\na = int(os.environ.get("ITERATIONS", 20000))\nb = int(os.environ.get("WARMUP_STEPS", 20))'

@@ -11,6 +11,7 @@ from typing import Any
 from harness.events import Finished, Lost, TableScaled
 from harness.experiments import candidates, noise, passive, trials
 from harness.experiments.bench import Ground, Session
+from harness.experiments.budget import budget
 from harness.experiments.forks import Trials, evaluation_seconds
 from harness.experiments.stages import Stage, counterpart, final, stages
 from harness.record import Experiment, Holds
@@ -47,7 +48,7 @@ def conduct(
         passive.passes(base, len(ground.tokens)),
         passive.denominator(base, ground, stages(main, ground)),
         passive.independence(main, noisy),
-        trials.other_training(probes, passive.budget(main), passive.weights(main)),
+        trials.other_training(probes, budget(main, base), passive.weights(main)),
         _account(main, base, ground, session),
     ]
     return tuple(_with_replay(e) for e in found)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.events import Charged, FileRead, FileWritten, Reached, Snapshot, Stepped, Weights
+from harness.events import FileRead, FileWritten, Snapshot, Weights
 from harness.experiments import drawn
 from harness.experiments.bench import Ground
 from harness.experiments.stages import Stage, stages
@@ -276,28 +276,6 @@ def _mixed_in(trace: Trace) -> int:
     steps = [(n, bool(s.positions)) for n, s in trace.updates() if n < began]
     last = max((n for n, on_validation in steps if not on_validation), default=-1)
     return sum(1 for n, on_validation in steps if on_validation and n < last)
-
-
-def budget(main: Trace) -> Experiment:
-    """What runs where, by structure: training data touched after training, or during evaluation."""
-    steps = [n for n, s in main.of(Stepped) if not s.positions]
-    began = entry(main)
-    trained = max(steps, default=-1)
-    reads = [(n, e.path) for n, e in main.of(FileRead) if e.role == "training"]
-    reached = [e.target for n, e in main.of(Reached) if e.kind == "socket.connect"]
-    last_read = max((n for n, e in main.of(FileRead) if e.role == "artifact"), default=-1)
-    data: dict[str, Any] = {
-        "training_steps": len(steps),
-        "training_reads_after_training": sum(1 for n, _ in reads if trained < n < began),
-        "training_reads_in_evaluation": [p for n, p in reads if 0 <= last_read < n and n > trained],
-        "validation_charges_before_artifact": sum(1 for n, _ in main.of(Charged) if n < began),
-        "updates_in_evaluation": sum(1 for n, s in main.updates() if n > began and s.positions),
-        "connections": reached,
-    }
-    if data["training_reads_in_evaluation"]:
-        return Experiment("budget", Holds.VIOLATED, "training shards are opened during evaluation", data)
-    told = "no training shard is opened after the artifact is read back"
-    return Experiment("budget", Holds.HOLDS if began >= 0 else Holds.UNDECIDED, told, data)
 
 
 def stage_list(main: Trace, ground: Ground) -> list[dict[str, Any]]:

@@ -91,8 +91,10 @@ class Volley:
         """Whether the weights come from the artifact: shown by ``many``, else by a fork of its own."""
         if not self.wiped:
             return Experiment("roundtrip", Holds.UNDECIDED, "no artifact was seen to be read back")
-        if self.clean and self.trace is not None:
-            count = sum(e.parameters for _, e in self.trace.of(Scrambled))
+        count = 0 if self.trace is None else sum(e.parameters for _, e in self.trace.of(Scrambled))
+        if self.clean and not count:
+            return Experiment("roundtrip", Holds.UNDECIDED, "there was nothing to wipe")
+        if self.clean:
             told = f"the charges stand with {count} tensors in memory wiped"
             return Experiment("roundtrip", Holds.HOLDS, told, {"parameters_wiped": count})
         return roundtrip(self.trials, self.trials.start(scramble=True))
@@ -133,10 +135,14 @@ def other_training(trials: Trials, opened: Experiment, weights: str | None) -> E
     """Where training shards are opened during evaluation: do other training tokens move the charges?
 
     ``weights`` is the digest of what the plain run scores. A temperature fitted to training tokens moves
-    charges, too; only weights that depend on them are calibration or training in evaluation time.
+    charges, too; only weights that depend on them are calibration or training in evaluation time. Where no
+    artifact was read back, a shard opened between the charges accuses nobody unless charges move with it: it
+    may be the next one that a loader fetches ahead.
     """
     if opened.result is not Holds.VIOLATED:
         return opened
+    if not opened.data.get("artifact_read_back", True):
+        opened = replace(opened, result=Holds.UNDECIDED)
     trace, stage = trials.stage(trials.start(training=True))
     if trace is None or stage is None or not trials.base.explained:
         return replace(opened, summary=opened.summary + trials.ending())

@@ -105,6 +105,7 @@ def measure(repo: Path, pr: int, how: How, limit: float) -> dict[str, Any]:
         "notes": list(record.notes)[:6],
         "experiments": {e.name: str(e.result) for e in record.experiments},
         "violated": {e.name: e.summary for e in record.experiments if e.result is Holds.VIOLATED},
+        "undecided": {e.name: e.summary for e in record.experiments if e.result is Holds.UNDECIDED},
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import AnyEvent, Changed, Charged, Finished, Lost, Scrambled, Started, Stepped, Weights
-from harness.probes import changes, opens, reports, tables, twin, watch
+from harness.probes import changes, mlx_watch, opens, reports, tables, twin, watch
 from harness.probes.coverage import Coverage
 from harness.probes.positions import Stream
 from harness.probes.snapshot import Command, Snapshots
@@ -113,7 +113,7 @@ class Probes:
             self._trained = True
         if isinstance(event, Charged) and self._trained and not self._artifacts:
             self._trained = False
-            self.snapshots.take("first charge after training")
+            self._snapshot("first charge after training")
         if isinstance(event, Charged) and self._unweighed:
             self._unweighed = False
             self.sender.send(Weights(*changes.weigh()))
@@ -133,10 +133,15 @@ class Probes:
         self._artifacts.add(path)
         if not again:
             self._trained, self._unweighed = False, True
-            self.snapshots.take(f"artifact {os.path.basename(path)} is read back")
+            self._snapshot(f"artifact {os.path.basename(path)} is read back")
+
+    def _snapshot(self, reason: str) -> None:
+        mlx_watch.settle()
+        self.snapshots.take(reason)
 
     def _begin(self, command: Command) -> None:
         """In a new worker: make the changes."""
+        mlx_watch.revive()
         self.sender.send(Started(f"probe {command.stream}"))
         if not self.files:  # validation was not read yet: the first data set is the likeliest
             self._validation_read(next(iter(self._shards.values()), ("",))[0])
@@ -196,6 +201,7 @@ def install(config: ProbeConfig) -> Probes:
     """Put all probes in place in this process; there is no way back. With a twin, returns twice."""
     probes = Probes(config)
     watch.install(probes.watch)
+    mlx_watch.install(probes.watch)
     opens.install(probes.opens)
     sys.stdout = reports.Listening(sys.stdout, probes.heard)
     if config.table_scale < 1.0:

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness.probes import mlx_watch
 from harness.probes.positions import Stream
 
 _LARGEST = 1 << 23
@@ -148,7 +149,7 @@ def weigh() -> tuple[str, int]:
     """A digest of all parameters of all living modules, whatever their order, and their number."""
     parameters = {id(p): p for m in _modules(gc.get_objects()) for p in m.parameters()}
     with torch._C.DisableTorchFunction():
-        digests = sorted(_digest(p) for p in parameters.values())
+        digests = sorted(_digest(p) for p in [*parameters.values(), *mlx_watch.parameters()])
     return hashlib.sha256("".join(digests).encode()).hexdigest(), len(digests)
 
 
@@ -179,4 +180,4 @@ def scramble(seed: int = 0) -> int:
     with torch.no_grad(), torch._C.DisableTorchFunction():
         for tensor in parameters.values():
             tensor.data.copy_(torch.randn(tensor.shape, generator=generator) * 0.02)
-    return len(parameters)
+        return len(parameters) + mlx_watch.scramble(generator)

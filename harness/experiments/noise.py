@@ -74,7 +74,7 @@ def _by_claim(stage: Stage, plain: Stage | None, ground: Ground) -> Experiment:
     noise = int(np.isin(ground.tokens[1:], ground.ordinary).sum())
     problem = _doubt(stage, plain, ground)
     if loss is None or problem:
-        summary = f"the score on noise could not be judged: {problem or 'no loss is printed'}"
+        summary = f"the score on noise could not be judged: {problem}"
         return Experiment("noise", Holds.UNDECIDED, summary, {"reported": loss, "why": stage.how})
     slack = precision(stage.report.line, "val_loss") * count
     evidence = (noise * math.log(size) - loss * count - slack) / ASSUMED_TIMES
@@ -97,7 +97,9 @@ def _by_claim(stage: Stage, plain: Stage | None, ground: Ground) -> Experiment:
 def _doubt(stage: Stage, plain: Stage | None, ground: Ground) -> str:
     """Why a printed number may not be a loss in nats per token, or may be a placeholder."""
     loss, bpb = stage.report.val_loss, stage.report.val_bpb
-    if loss is None or loss < 0.02:
+    if loss is None:
+        return "no loss is printed"
+    if loss < 0.02:
         return "the number looks like a placeholder"
     if plain is None or plain.report.val_loss is None or abs(plain.report.val_loss - loss) < 1e-4:
         return "the number does not depend on the validation tokens"

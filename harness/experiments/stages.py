@@ -27,7 +27,7 @@ from harness.experiments.sums import (
     last_pass,
     without_echoes,
 )
-from harness.probes.reports import precision
+from harness.probes.reports import precision, several
 from harness.trace import Trace
 
 RELATIVE = 3e-5
@@ -97,8 +97,10 @@ def stages(trace: Trace, ground: Ground | None = None, like: Stage | None = None
     found: list[Stage] = []
     for at, (number, report) in enumerate(reports):
         tries = [_stage(report, number, part, byte_counts, like) for part in _parts(reports, charges, at)]
-        old = None if charges[at] else _told_before(found, report)
-        if old is not None and _likeness(old.report, report)[0] > 1 and any(s.explained for s in tries):
+        named = None if charges[at] else _named_last(found, report)
+        old = None if charges[at] else named or _told_before(found, report)
+        unlike = old is not None and named is None and _likeness(old.report, report)[0] > 1
+        if unlike and any(s.explained for s in tries):
             old = None  # progress lines took the charges, and one score before it is near by chance
         if old is not None:  # a summary: what it says last is what stands
             found = [s for s in found if s is not old]
@@ -117,6 +119,16 @@ def _parts(
     full = [i for i in range(at) if reports[i][1].val_loss is not None]
     starts = dict.fromkeys([full[-1] + 1 if full else 0, at, full[-2] + 1 if len(full) > 1 else 0])
     return [list(itertools.chain(*charges[start : at + 1])) for start in starts]
+
+
+def _named_last(found: list[Stage], report: Reported) -> Stage | None:
+    """Of the scores that a summary names side by side, the one that was made last, explained or not."""
+    named = several(report.line)
+    for stage in reversed(found) if named else ():
+        bpb, slack = stage.report.val_bpb, precision(report.line, "val_bpb")
+        if bpb is not None and any(abs(bpb - number) <= 1.01 * slack for number in named):
+            return stage
+    return None
 
 
 def _told_before(found: list[Stage], report: Reported) -> Stage | None:

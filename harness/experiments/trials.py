@@ -342,7 +342,7 @@ def roundtrip(trials: Trials, stream: int) -> Experiment:
             "roundtrip", Holds.UNDECIDED, "the score was not reached after the weights were wiped"
         )
     wiped = sum(e.parameters for _, e in trace.of(Scrambled))
-    was, now = _score(trials.base), _score(stage)
+    was, now = _scores(trials.base, stage)
     data = {"parameters_wiped": wiped, "score": was, "score_after": now}
     if not wiped or was is None or now is None:
         return Experiment("roundtrip", Holds.UNDECIDED, "there was nothing to wipe", data)
@@ -354,5 +354,7 @@ def roundtrip(trials: Trials, stream: int) -> Experiment:
     return Experiment("roundtrip", Holds.VIOLATED, summary, data)
 
 
-def _score(stage: Stage) -> float | None:
-    return stage.report.val_loss if stage.report.val_loss is not None else stage.report.val_bpb
+def _scores(one: Stage, two: Stage) -> tuple[float | None, float | None]:
+    """The loss of both, or the bits per byte of both: one may state what the other does not."""
+    losses = one.report.val_loss, two.report.val_loss
+    return losses if None not in losses else (one.report.val_bpb, two.report.val_bpb)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.events import Reported
@@ -31,9 +31,20 @@ def parse(line: str) -> Reported | None:
 
 
 def _stated(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
-    """The first number of a kind that is no difference of two: those bear a sign or are called so."""
-    found = pattern.finditer(line)
-    return next((m for m in found if m[1][0] not in "+-" and not _DIFFERENCE.search(line[: m.start()])), None)
+    return next(_each(pattern, line), None)
+
+
+def _each(pattern: re.Pattern[str], line: str) -> Iterator[re.Match[str]]:
+    """The numbers of a kind that are no differences of two: those bear a sign or are called so."""
+    for match in pattern.finditer(line):
+        if match[1][0] not in "+-" and not _DIFFERENCE.search(line[: match.start()]):
+            yield match
+
+
+def several(line: str) -> list[float]:
+    """All the bits per byte of a line that states more than one and no loss: a summary of scores."""
+    found = [float(match[1]) for match in _each(_BPB, line)]
+    return found if len(found) > 1 and _stated(_LOSS, line) is None else []
 
 
 def _value(match: re.Match[str] | None) -> float | None:

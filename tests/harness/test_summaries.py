@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from harness.events import Charged, Reported, Stamped, pack_nats, pack_positions
+from harness.events import Charged, Reported, Scrambled, Stamped, pack_nats, pack_positions
 from harness.experiments.stages import final
+from harness.experiments.trials import roundtrip
+from harness.probes import reports
+from harness.record import Holds
 from harness.trace import Trace
 
 PLACES = np.arange(1, 101, dtype=np.int32)
@@ -53,3 +59,26 @@ def test_charges_that_progress_lines_took_explain_a_score_that_is_near_one_befor
     found = stage(*ahead, *batches, Reported(LAST, 9.00621001, 3.02645474))
     assert found.how == "sum at train_gpt.py:9"
     assert len(found.places) == 100
+
+
+@pytest.mark.parametrize(
+    "summary", ["pre_bpb=3.0264 post_bpb=3.0265 sliding_bpb=3.0262", "best bpb 3.0262 of 3.0265 bpb"]
+)
+def test_a_line_that_names_several_scores_repeats_the_one_made_last(summary):
+    first = charge(9.0062, 5), Reported("pre_quant val_loss:9.0062 val_bpb:3.0264", 9.0062, 3.0264)
+    last = charge(9.0056, 9), Reported("sliding val_loss:9.0056 val_bpb:3.0262", 9.0056, 3.0262)
+    found = stage(*first, *last, reports.parse(summary))
+    assert found.how == "sum at train_gpt.py:9"
+
+
+def test_a_line_that_states_a_loss_states_one_score():
+    assert reports.several("final val_loss:9.0062 val_bpb:3.0264 (was bpb 3.1)") == []
+    assert reports.several("post_bpb=3.0265 delta_bpb=0.0001") == []
+
+
+def test_a_round_trip_compares_losses_with_losses():
+    first = stage(charge(9.0062, 5), Reported("pre val_loss:9.0062 val_bpb:3.0264", 9.0062, 3.0264))
+    alone = replace(first, report=Reported("sliding_bpb=3.0264", None, 3.0264))
+    wiped = SimpleNamespace(of=lambda kind: [(1, Scrambled(2))])
+    trials = SimpleNamespace(base=first, stage=lambda stream: (wiped, alone))
+    assert roundtrip(trials, 3).result is Holds.HOLDS

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType, GeneratorType
 from typing import Any
 
 import numpy as np
@@ -81,15 +82,23 @@ def _reachable() -> Iterator[Any]:
     """Tensors are known to the collector; plain numpy arrays only to what holds them."""
     tracked = gc.get_objects()
     yield from (t for t in tracked if type(t) is torch.Tensor)
-    holders: list[Any] = [o for o in tracked if getattr(type(o), "__module__", "") in _user_modules()]
-    for frame in sys._current_frames().values():
-        walked: Any = frame
-        while walked is not None:
-            holders.append(walked)
-            walked = walked.f_back
-    first = gc.get_referents(*holders)
+    user = _user_modules()
+    holders: list[Any] = [
+        o for o in tracked if type(o) is GeneratorType or getattr(type(o), "__module__", "") in user
+    ]
+    first = [*gc.get_referents(*holders), *_locals()]
     second = gc.get_referents(*(h for h in first if type(h) in (dict, list, tuple)))
     yield from (a for a in [*first, *second] if isinstance(a, np.ndarray))
+
+
+def _locals() -> Iterator[Any]:
+    """What the functions that are running hold; the collector does not look into their frames."""
+    for frame in sys._current_frames().values():
+        walked: FrameType | None = frame
+        while walked is not None:
+            if not walked.f_globals.get("__name__", "").startswith("harness."):  # not the change itself
+                yield from walked.f_locals.values()
+            walked = walked.f_back
 
 
 @lru_cache(maxsize=1)

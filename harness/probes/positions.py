@@ -24,7 +24,9 @@ class Stream:
     """
 
     def __init__(self, tokens: NDArray[np.integer]) -> None:
-        self.tokens: Ids = np.asarray(tokens, np.int64).reshape(-1)
+        self.tokens: Ids = np.array(tokens, np.int64).reshape(
+            -1
+        )  # its own: what a script holds may be changed
         keys = _keys(self.tokens)
         unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
         single = counts == 1

@@ -216,6 +216,24 @@ def test_a_change_reaches_arrays_of_every_shape(tokens):
     assert (holder["other"] == torch.arange(500)).all()
 
 
+def test_a_change_reaches_arrays_that_only_a_running_function_or_a_generator_holds(tokens):
+    def windows(stream):
+        for at in range(0, len(stream), 64):
+            yield stream[at : at + 64]
+
+    def score(stream):
+        batches = windows(stream.astype(np.uint16))
+        ahead = next(batches)
+        changes.apply(Stream(tokens.copy()), new)
+        return stream, ahead, next(batches)
+
+    new = tokens.copy()
+    new[[10, 80]] = 7
+    held, ahead, later = score(tokens.astype(np.int32))
+    assert held[10] == held[80] == ahead[10] == later[16] == 7
+    assert new[[10, 80]].tolist() == [7, 7]
+
+
 def test_scrambling_reaches_state_dicts_of_the_same_names():
     model = torch.nn.Linear(4, 3)
     copy = {k: v.detach().clone() for k, v in model.state_dict().items()}

@@ -100,7 +100,7 @@ def stages(trace: Trace, ground: Ground | None = None, like: Stage | None = None
         named = None if charges[at] else _named_last(found, report)
         old = None if charges[at] else named or _told_before(found, report)
         unlike = old is not None and named is None and _likeness(old.report, report)[0] > 1
-        if unlike and any(s.explained for s in tries):
+        if (unlike or (old is not None and not _bears(old, report))) and any(s.explained for s in tries):
             old = None  # progress lines took the charges, and one score before it is near by chance
         if old is not None:  # a summary: what it says last is what stands
             found = [s for s in found if s is not old]
@@ -157,12 +157,22 @@ def _rounds_to(one: Reported, two: Reported) -> bool:
     return True
 
 
+def _bears(stage: Stage, report: Reported) -> bool:
+    """Whether a loss that a report adds to a score in bits per byte is the mean of that score's charges:
+    bits per byte alone, at bytes that the script may count otherwise, are explained by more than one set."""
+    if stage.report.val_loss is not None or report.val_loss is None:
+        return True
+    return _has_mean(report, report.val_loss, stage.places, stage.nats)
+
+
 def _fuller(stage: Stage, report: Reported) -> Stage:
     """Keep what the repeated report adds."""
     old = stage.report
     pairs = ((old.val_loss, report.val_loss), (old.val_bpb, report.val_bpb))
     if not any(before is None and now is not None for before, now in pairs):
         return stage
+    if not _bears(stage, report):
+        stage = replace(stage, explained=False, how="the charges do not add up")
     if any(now is None for _, now in pairs):
         loss, bpb = (before if now is None else now for before, now in pairs)
         report = Reported(f"{report.line} | {old.line}", loss, bpb)
@@ -313,13 +323,17 @@ def _explains(
     if not known.any() or known.mean() < 0.9:
         return False
     if report.val_loss is not None:
-        slack = precision(report.line, "val_loss") + RELATIVE * abs(report.val_loss)
-        return any(abs(float(mean) - report.val_loss) <= slack for mean in _means(places, nats))
+        return _has_mean(report, report.val_loss, places, nats)
     if len(counted[0]) or report.val_bpb is None or byte_counts is None:
         return len(counted[0]) > 0
     total = byte_counts[places[known]].sum()
     bpb = float(nats[known].sum()) / math.log(2) / max(int(total), 1)
     return abs(bpb - report.val_bpb) <= 0.01 * report.val_bpb
+
+
+def _has_mean(report: Reported, loss: float, places: NDArray[np.int32], nats: NDArray[np.float64]) -> bool:
+    slack = precision(report.line, "val_loss") + RELATIVE * abs(loss)
+    return any(abs(float(mean) - loss) <= slack for mean in _means(places, nats))
 
 
 def _means(places: NDArray[np.int32], nats: NDArray[np.float64]) -> tuple[np.float64, np.float64]:

@@ -1,7 +1,8 @@
 """Find validation positions by content: where in the stream do these target ids lie?
 
 Nothing is assumed about names, batching or windows of the submission: a run of ids is recognized
-by its 6-grams, which are nearly always unique in a validation stream of some ten thousand tokens.
+by its 6-grams, which are nearly always unique in a validation stream of some ten thousand tokens. Where text
+repeats itself (one probe makes it do so) they are not, and longer ones decide.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRAM = 6
+LONGER = (12, 24, 48)
 LONGEST_GAP = 256
 _BASE = 1_000_003
 
@@ -18,19 +20,20 @@ Places = NDArray[np.int32]
 
 
 class Stream:
-    """A validation stream and the index of its unique 6-grams.
+    """A validation stream and the index of its unique 6-grams and longer ones.
 
     ``tokens`` has shape (n,). A target at place ``i`` is ``tokens[i]``; place 0 is never a target.
     """
 
     def __init__(self, tokens: NDArray[np.integer]) -> None:
-        self.tokens: Ids = np.array(tokens, np.int64).reshape(
-            -1
-        )  # its own: what a script holds may be changed
-        keys = _keys(self.tokens)
-        unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
+        self.tokens: Ids = np.array(tokens, np.int64).reshape(-1)  # a copy: what scripts hold may be changed
+        self._index = {size: self._unique(size) for size in (GRAM, *LONGER)}
+
+    def _unique(self, size: int) -> tuple[NDArray[np.uint64], Ids]:
+        """Keys of the grams that occur once, in ascending order, and where."""
+        unique, first, counts = np.unique(_keys(self.tokens, size), return_index=True, return_counts=True)
         single = counts == 1
-        self._keys, self._first = unique[single], first[single].astype(np.int64)
+        return unique[single], first[single].astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -47,24 +50,34 @@ class Stream:
         places = np.full(len(flat), -1, np.int64)
         if len(flat) < GRAM:
             return self._locate_short(flat)
-        starts = self._lookup(_keys(flat))
-        disputed = np.zeros(len(flat), bool)
-        for first, last in _runs(starts):
-            part = places[first : last + GRAM]
-            claim = np.arange(last + GRAM - first) + starts[first]
-            free = part < 0
-            part[free] = claim[free]
-            if last - first >= GRAM:  # no coincidence: two windows meet in text they share
-                disputed[first : last + GRAM] |= part != claim
-        places[disputed] = -1
-        self._fill(places, flat)
+        for size in (GRAM, *LONGER):
+            if len(flat) < size or (places >= 0).all():
+                break
+            self._place(places, flat, size)
+            self._fill(places, flat)
         return places.astype(np.int32)
 
-    def _lookup(self, keys: NDArray[np.uint64]) -> Ids:
-        if not len(self._keys):
+    def _place(self, places: Ids, flat: Ids, size: int) -> None:
+        """Put the runs of unique grams of one size in, where nothing stands yet."""
+        starts = self._lookup(flat, size)
+        disputed = np.zeros(len(flat), bool)
+        known = places >= 0
+        for first, last in _runs(starts):
+            part = places[first : last + size]
+            claim = np.arange(last + size - first) + starts[first]
+            free = part < 0
+            part[free] = claim[free]
+            if last - first >= size:  # no coincidence: two windows meet in text they share
+                disputed[first : last + size] |= part != claim
+        places[disputed & ~known] = -1
+
+    def _lookup(self, flat: Ids, size: int) -> Ids:
+        index, found = self._index[size]
+        keys = _keys(flat, size)
+        if not len(index):
             return np.full(len(keys), -1, np.int64)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, self._first[at], -1)
+        at = np.minimum(np.searchsorted(index, keys), len(index) - 1)
+        return np.where(index[at] == keys, found[at], -1)
 
     def _locate_short(self, flat: Ids) -> Places:
         unknown = np.full(len(flat), -1, np.int32)
@@ -114,10 +127,10 @@ def _runs(starts: Ids) -> list[tuple[int, int]]:
     return list(zip(firsts[known][order].tolist(), lasts[known][order].tolist(), strict=True))
 
 
-def _keys(flat: Ids) -> NDArray[np.uint64]:
-    """Polynomial keys (modulo 2^64) of all 6-grams; shape (size - 5,)."""
-    size = max(len(flat) - GRAM + 1, 0)
-    total = np.zeros(size, np.uint64)
-    for k in range(GRAM):
-        total += flat[k : k + size].astype(np.uint64) * np.uint64(pow(_BASE, k, 1 << 61))
+def _keys(flat: Ids, size: int) -> NDArray[np.uint64]:
+    """Polynomial keys (modulo 2^64) of all grams of a size; shape (len(flat) - size + 1,)."""
+    count = max(len(flat) - size + 1, 0)
+    total = np.zeros(count, np.uint64)
+    for k in range(size):
+        total += flat[k : k + count].astype(np.uint64) * np.uint64(pow(_BASE, k, 1 << 61))
     return total

@@ -12,6 +12,7 @@ from harness.experiments.bench import Ground
 from harness.experiments.evalue import TAU
 from harness.experiments.stages import Stage
 from harness.experiments.trials import MORE, Trials, Volley, kraft_sum
+from harness.probes.positions import Stream
 from harness.record import Experiment, Holds
 
 A = 200
@@ -55,6 +56,18 @@ def test_draws_keep_what_the_changes_keep(ground, drawn):
     assert drawn.tokens.max() == ground.tokens.max()
     assert len(drawn.places) > 2900 / proposals.EVERY
     assert all(len(labels) == len(drawn.places) for labels in drawn.cells.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_window_of_a_stream_that_repeats_a_passage_is_located(ground, seed):
+    """The passage itself stands in the repeats, too, with draws in it: runs of six seldom tell them apart."""
+    tokens, window = proposals.draw(ground, 1000, seed).tokens, 64
+    stream = Stream(tokens)
+    for at in range(1, len(tokens) - window, window):
+        found = stream.locate(tokens[at : at + window])
+        known = found >= 0
+        assert known.mean() > 0.9
+        assert (found[known] == np.arange(at, at + window)[known]).all()
 
 
 def test_the_shares_of_a_draw_sum_to_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness.events import Charged, Reported, Scrambled, Stamped, pack_nats, pack_positions
+from harness.experiments.bench import Ground
 from harness.experiments.stages import final
 from harness.experiments.trials import roundtrip
 from harness.probes import reports
@@ -69,6 +71,20 @@ def test_a_line_that_names_several_scores_repeats_the_one_made_last(summary):
     last = charge(9.0056, 9), Reported("sliding val_loss:9.0056 val_bpb:3.0262", 9.0056, 3.0262)
     found = stage(*first, *last, reports.parse(summary))
     assert found.how == "sum at train_gpt.py:9"
+
+
+def test_charges_near_the_bits_per_byte_that_lack_the_loss_stated_afterwards_explain_nothing():
+    """Half of the places were seen; their mean makes up the bits per byte to a hundredth, by chance."""
+    nats, bpb = np.full(50, 3.46), round(3.45 / math.log(2) / 2, 4)
+    seen = Charged("sum", "train_gpt.py:9", pack_positions(PLACES[:50]), pack_nats(nats), float(nats.sum()))
+    events = [
+        seen,
+        Reported(f"chunk 2/2 bpb={bpb}", None, bpb),
+        Reported(f"done val_loss=3.4500 val_bpb={bpb}", 3.45, bpb),
+    ]
+    ground = Ground(np.arange(101), np.arange(101), np.full(101, 2))
+    found = final(Trace(tuple(Stamped(n, float(n), 0, e) for n, e in enumerate(events))), ground)
+    assert not found.explained
 
 
 def test_a_line_that_states_a_loss_states_one_score():

@@ -124,7 +124,12 @@ def _read(machine: Any, use: Use) -> Value | None:
     path = handles[0].attrs.get("_path", receiver) if handles else receiver
     if handles and handles[0].what != "file":
         return None
-    return opened(machine, path, use.node, raw=use.name != "read_text")
+    content = opened(machine, path, use.node, raw=use.name != "read_text")
+    if use.name == "readinto":
+        for ref in use.operand(1).refs:
+            machine.touch(ref)
+            ref.state |= content.bits
+    return content
 
 
 @effect("write", "write_bytes", "write_text", "writelines")

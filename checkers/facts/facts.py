@@ -17,7 +17,7 @@ from checkers.facts.proof import Printed, printed_lines
 from checkers.facts.settings import Settings, resolve
 from checkers.facts.silence import Silence, claimed_output
 from checkers.facts.source import Module, dotted_name, parse
-from checkers.facts.values import UNKNOWN, Value
+from checkers.facts.values import UNKNOWN, VAL, Value
 from checkers.finding import Location
 from harness.logs import LogBook
 from harness.submission import Submission
@@ -210,14 +210,23 @@ class Facts:
 def collect(submission: Submission, layers: Iterable[Layer], logs: LogBook) -> Facts:
     """Parse the layers and simulate the entry script. Never raises on what a submission contains.
 
-    Equal layers under equal settings give the same facts; the last few are remembered.
+    Equal layers under equal settings give the same facts; the last few are remembered. Where the first
+    command is a dry run, or fills a cache, the first that prints a score is followed.
     """
-    return _collect(
-        tuple(layers),
-        _Frozen(resolve(submission, logs)),
-        printed_lines(logs),
-        claimed_output(submission, logs),
+    ways = dict.fromkeys(_Frozen(settings) for settings in resolve(submission, logs))
+    shown, output = printed_lines(logs), claimed_output(submission, logs)
+    every = (
+        _collect(tuple(layers), way, shown if way.settings.printed else Printed(), output) for way in ways
     )
+    first = next(every)
+    if first.machine is None or not first.complete or _prints_a_score(first):
+        return first
+    return next((facts for facts in every if _prints_a_score(facts)), first)
+
+
+def _prints_a_score(facts: Facts) -> bool:
+    scores = facts.machine.scores if facts.machine else 0
+    return any(e.bits & VAL and e.bits & scores for e in facts.of(Did.REPORT))
 
 
 class _Frozen:

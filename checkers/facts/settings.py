@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.logs import Command, LogBook, Setting
 
 
+_MOST_COMMANDS = 4
 _OF_A_PROCESS = frozenset({"RANK", "LOCAL_RANK"})
 
 
@@ -53,19 +54,27 @@ class Settings:
         return tuple(k for k in (self.options.get(name), self.printed.get(name)) if k)
 
 
-def resolve(submission: Submission, logs: LogBook) -> Settings:
-    """Gather the settings that the logs and commands of a submission show."""
+def resolve(submission: Submission, logs: LogBook) -> tuple[Settings, ...]:
+    """The settings that the logs show, with each command of a submission in turn and at last with none.
+
+    The first is meant, if it scores anything; the later ones are variants: another seed, an ablation. The
+    logs of a dry run may be all there is; so what the commands say alone follows.
+    """
     commands = _commands(submission, logs)
-    environment: dict[str, Known] = {}
-    options: dict[str, Known] = {}
-    for command in commands[:1]:  # the later ones are variants: another seed, an ablation, a dry run
-        where = str(command.place)
-        for name, text in command.env.items():
-            environment.setdefault(name, Known(text, where))
-        for name, text in _options(command.arguments).items():
-            options.setdefault(name, Known(text, where))
-    printed = _printed(logs)
-    return Settings(environment, printed, options, _world_size(logs, commands))
+    shown = _printed(logs)
+    found = []
+    for printed in (shown, {}) if shown else (shown,):
+        for command in (*commands[:_MOST_COMMANDS], None):
+            environment, options = _given(command) if command else ({}, {})
+            found.append(Settings(environment, printed, options, _world_size(logs, commands)))
+    return tuple(found)
+
+
+def _given(command: Command) -> tuple[dict[str, Known], dict[str, Known]]:
+    """What a command sets: variables of its environment, and options."""
+    where = str(command.place)
+    environment = {name: Known(text, where) for name, text in command.env.items()}
+    return environment, {name: Known(text, where) for name, text in _options(command.arguments).items()}
 
 
 def _commands(submission: Submission, logs: LogBook) -> list[Command]:

@@ -235,7 +235,8 @@ def _gather(machine: Any, use: Use) -> Value | None:
     whole = use.operand(0)
     index = use.keywords.get("index") or (use.everything[-1] if len(use.everything) > 1 else NOTHING)
     bits = flat(whole) | flat(index)
-    if flat(whole) & LOGP and flat(index) & VAL:
+    chosen = flat(index) & LOGP  # ``topk(p).indices``: what a distribution itself ranks first, no target
+    if flat(whole) & LOGP and flat(index) & VAL and not chosen:
         return score(machine, use, bits, flat(index))
     return Value(bits=bits & ~RAW)
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from checkers.facts import Did, Event, Facts
 from checkers.facts.order import Apart, Order, together
-from checkers.facts.values import TRAIN, VAL
+from checkers.facts.values import RAW, TRAIN, VAL
+from checkers.static._grades import graded
 from checkers.static._headline import Headline, headline
 from checkers.subject import Subject
 from harness.logs import LogBook
@@ -123,12 +124,13 @@ class _Judge:
     def taught(self, learned: Event) -> int:
         """What an event learned from: of an update with training data in it, the targets of its losses.
 
-        Activations that a model keeps from its last evaluation reach the loss of the next training
+        Activations and losses that a model keeps from its last evaluation reach the loss of the next training
         step, too; they teach it nothing about the validation targets.
         """
         if learned.kind is not Did.UPDATE or not learned.bits & TRAIN:
             return learned.bits
-        losses = [e for e in self.order.parts(learned.bits).events if e.kind is Did.SCORE]
+        scores = [e for e in self.order.parts(learned.bits).events if e.kind is Did.SCORE and graded(e)]
+        losses = [e for e in scores if e.data["targets"] & RAW] or scores  # an entropy has no targets
         targets = 0
         for loss in losses:
             targets |= loss.data["targets"]

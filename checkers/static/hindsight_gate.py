@@ -54,7 +54,32 @@ def _chooses(charges: Charges, at: At, judged: set[ast.AST]) -> bool:
         return False
     if not any(_scored(charges, At(s, at.calls), set()) for s in sides):
         return False  # two counts: a count capped by another
-    return _per_position(charges, node) and not _stabilizes(charges, node, sides)
+    return (
+        _per_position(charges, node)
+        and not _stabilizes(charges, node, sides)
+        and not _enters_network(charges, node)
+    )
+
+
+def _enters_network(charges: Charges, node: ast.AST) -> bool:
+    """Whether the chosen value is an input of a network, whose own output is what the charge scores.
+
+    A network may be told how badly earlier tokens were predicted, and may clip what it is told.
+    """
+    for score in charges.scores:
+        if isinstance(score, ast.Call) and (logits := _scored_logits(score)) is not None:
+            trace = charges.tracer.trace([At(logits)])
+            reached = next((at for at in trace if at.node is node), None)
+            if reached is not None and any(charges.neural(at) for at in trace.path(reached)):
+                return True
+    return False
+
+
+def _scored_logits(score: ast.Call) -> ast.AST | None:
+    """What a score is taken of: the first argument, or the receiver of ``logp.gather``."""
+    first = score.args[0] if score.args else None
+    method = isinstance(score.func, ast.Attribute) and call_name(score) == "gather" and len(score.args) == 2
+    return score.func.value if method and isinstance(score.func, ast.Attribute) else first
 
 
 def _per_position(charges: Charges, node: ast.AST) -> bool:

@@ -54,8 +54,11 @@ def counted(subject: Subject) -> tuple[Counted, ...]:
     finished = _distinct(book.finished)
     ways = [w for w in (_by_seed(book, finished), _by_value(book, finished), _by_mean(book, finished)) if w]
     explained = [w for w in ways if explains(w, book.claimed_bpb())]
+    named = named_seeds(book)
+    listed = [w for w in explained if named and {run.log.seed_value for run in w} == named]
     if ways:
-        return _beside_others(book, finished, max(explained, key=len) if explained else ways[0])
+        chosen = listed or [max(explained, key=len)] if explained else ways
+        return _beside_others(book, finished, chosen[0])
     astray = book.claimed_bpb() is not None
     alone = len(finished) == 1 and not astray
     return tuple(Counted(log, _last(log), None, alone, astray) for log in finished)
@@ -110,14 +113,24 @@ def meets(claim: Claim, printed: float) -> bool:
 
 
 def seed_claims(book: LogBook) -> dict[int, list[Claim]]:
-    """The scores claimed for each seed: by the metadata, or by the README where it names none."""
+    """The scores claimed for each seed: by the metadata, or by the README where it names none.
+
+    Seeds that the metadata leaves out of its own list do not count: a README may tell of runs set aside.
+    """
+    named = named_seeds(book)
     found: dict[int, list[Claim]] = {}
     ordered = sorted(book.claims, key=lambda c: c.place.path != book.metadata_path)
     for claim in ordered:
-        if claim.measure is Measure.BPB and claim.seed is not None:
+        if claim.measure is Measure.BPB and claim.seed is not None and (not named or claim.seed in named):
             found.setdefault(claim.seed, []).append(claim)
     stated = {s: [c for c in cs if c.place.path == book.metadata_path] for s, cs in found.items()}
     return {s: cs for s, cs in stated.items() if cs} or found
+
+
+def named_seeds(book: LogBook) -> frozenset[int]:
+    """The seeds that the metadata lists as its own; empty where it lists none."""
+    own = book.metadata.get("seeds") if book.metadata else None
+    return frozenset(s for s in own if isinstance(s, int)) if isinstance(own, list) else frozenset()
 
 
 def _distinct(logs: Iterable[TrainLog]) -> tuple[TrainLog, ...]:
@@ -130,18 +143,24 @@ def _distinct(logs: Iterable[TrainLog]) -> tuple[TrainLog, ...]:
 
 
 def _by_seed(book: LogBook, finished: tuple[TrainLog, ...]) -> tuple[Counted, ...]:
-    """For each claimed seed, the run that prints its claimed score most exactly."""
+    """For each claimed seed, the run that prints its claimed score most exactly.
+
+    Of several scores claimed for a seed, one may be of an ablation: the one nearest to the headline counts.
+    """
     claims = seed_claims(book)
     headline = book.claimed_bpb()
-    best: dict[int, tuple[float, Counted]] = {}
+    best: dict[int, tuple[tuple[float, float], Counted]] = {}
     for log in finished:
         seed = log.seed_value
         if seed is None or seed not in claims:
             continue
         near = [c for c in claims[seed] if headline is None or abs(c.value - headline.value) < _SPREAD]
         pair = _match(log, near, headline)
-        if pair and pair[0] < best.get(seed, (float("inf"),))[0]:
-            best[seed] = (pair[0], Counted(log, pair[1], pair[2]))
+        if pair is None:
+            continue
+        far = round(abs(pair[2].value - headline.value), 3) if headline else 0.0
+        if (far, pair[0]) < (best[seed][0] if seed in best else (float("inf"), 0.0)):
+            best[seed] = ((far, pair[0]), Counted(log, pair[1], pair[2]))
     return tuple(run for _, run in best.values())
 
 

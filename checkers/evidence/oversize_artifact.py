@@ -79,12 +79,26 @@ def _claimed(subject: Subject, claims: list[Claim]) -> Iterator[Finding]:
     """Without the size that the claimed run printed, the author's own statement stands."""
     over = [c for c in claims if c.value > CAP and "MiB" not in c.text]
     exact = [c for c in over if c.digits == 0 and c.value < 10 * CAP]
+    parts = _stated_parts(subject)
     for claim in exact[:3]:
         message = f"the submission states {int(claim.value):,} bytes, above the cap of {CAP:,}"
-        yield _finding(subject, int(claim.value), message, claim.place, None)
+        if parts is not None and parts <= CAP:
+            message += f"; the model and the code that it states make {parts:,}"
+            yield found(RULE, message, claim.place, Strength.SUSPECT, 0.6, data={"bytes": claim.value})
+        else:
+            yield _finding(subject, int(claim.value), message, claim.place, None)
     if over and not exact:
         message = f"the submission states {over[0].text or over[0].value}, above the cap of {CAP:,} bytes"
         yield found(RULE, message, over[0].place, Strength.SUSPECT, 0.6, data={"bytes": over[0].value})
+
+
+def _stated_parts(subject: Subject) -> int | None:
+    """Model and code as the metadata states them one by one: a total beside them may be of raw weights."""
+    book = subject.logs
+    own = [c for c in book.claims if c.place.path == book.metadata_path and c.digits == 0]
+    model = next((int(c.value) for c in own if c.measure is Measure.MODEL_BYTES), None)
+    code = next((int(c.value) for c in own if c.measure is Measure.CODE_BYTES), None)
+    return model + code if model and code else None
 
 
 def _is_model(entry: FileEntry) -> bool:

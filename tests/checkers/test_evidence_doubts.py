@@ -45,6 +45,33 @@ def test_a_size_stated_above_the_cap_convicts_whatever_the_logs_are_of():
     assert strengths(oversize_artifact, **files) == [Strength.CONVICTS]
 
 
+def test_a_stated_total_that_the_stated_parts_contradict_convicts_nobody():
+    files = {"train.log": log(), **documents(1.15, bytes_total=44_000_000, bytes_code=50_000)}
+    assert strengths(oversize_artifact, **files) == [Strength.CONVICTS]
+    files |= documents(1.15, bytes_total=44_000_000, bytes_code=50_000, bytes_model=11_000_000)
+    assert strengths(oversize_artifact, **files) == [Strength.SUSPECT]
+
+
+@pytest.mark.parametrize(("own", "found"), [("[1, 2]", []), ("[1, 2, 3]", [Strength.CONVICTS])])
+def test_seeds_that_the_metadata_leaves_out_do_not_stand_behind_its_claim(own, found):
+    small = "Total submission size int6: 15500000 bytes"
+    files = {
+        f"{seed}.log": log(size, score=score).replace("seed:1", f"seed:{seed}")
+        for seed, size, score in ((1, small, 1.1101), (2, small, 1.1099), (3, LARGE, 1.1095))
+    }
+    rows = "| Seed | val_bpb |\n| --- | --- |\n| 1 | 1.1101 |\n| 2 | 1.1099 |\n| 3 | 1.1095 |\n"
+    told = {**files, **documents(1.11, f"{ON_H100}\n\n{rows}", seeds=own)}
+    assert strengths(oversize_artifact, **told) == found
+
+
+def test_of_two_runs_of_a_seed_the_one_nearer_to_the_headline_is_claimed():
+    control = log(LARGE, "final_exact val_loss:1.8831 val_bpb:1.11521000", score=1.1152)
+    ours = log("Total submission size int6: 15500000 bytes", "final_exact val_bpb:1.11042300", score=1.1104)
+    seeds = '{"ours": {"seed_1": 1.11042}, "control": {"seed_1": 1.11521}}'
+    files = {"a.log": control, "b.log": ours, **documents(1.1105, seed_results=seeds)}
+    assert strengths(oversize_artifact, **files) == []
+
+
 @pytest.mark.parametrize(
     ("folder", "strength"), [("non_record", Strength.REMARK), ("10min", Strength.SUSPECT)]
 )

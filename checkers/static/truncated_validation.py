@@ -12,6 +12,7 @@ from checkers.static._farthest import farthest_reads
 from checkers.static._report import finding, numbered
 from checkers.static._trace import At, position
 from checkers.subject import Subject
+from harness.logs import Measure
 
 RULE = "truncated-validation"
 FULL = 36_000_000  # tokens; below the smallest full set of any official vocabulary
@@ -62,7 +63,9 @@ def _bound(charges: Charges, node: ast.AST) -> int | None:
 
 
 def _finding(subject: Subject, node: ast.AST, bound: int) -> Finding:
+    """A part of the text is scored: doubted where a score is claimed, else only remarked."""
     message = f"The validation tokens are cut to {bound:,} before they are scored; the full set is larger."
+    claimed = any(c.measure is Measure.BPB for c in subject.logs.claims)
     return finding(
         subject.facts,
         RULE,
@@ -70,6 +73,6 @@ def _finding(subject: Subject, node: ast.AST, bound: int) -> Finding:
         message,
         caption="cut here",
         confidence=0.7,
-        strength=Strength.SUSPECT,
+        strength=Strength.SUSPECT if claimed else Strength.REMARK,
         data={"bound": bound},
     )

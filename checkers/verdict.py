@@ -189,9 +189,12 @@ def _overall(rules: Sequence[RuleVerdict], run: RunRecord | None) -> tuple[Verdi
         if hits:
             return verdict, ", ".join(hits)
     read = [r for r in rules if r.verdict is Verdict.PASS and Need.STATIC in r.kinds]
-    if not read:
-        by_code = [r for r in rules if Need.STATIC in r.rule.needs and Need.EVIDENCE not in r.rule.needs]
-        unread = [r.reason for r in by_code if r.verdict is Verdict.INCONCLUSIVE]
+    ran = run is not None and run.outcome is Outcome.COMPLETED
+    by_code = [r for r in rules if Need.STATIC in r.rule.needs and Need.EVIDENCE not in r.rule.needs]
+    scorer = [r for r in by_code if _about_scores(r.rule) and r.verdict is not Verdict.NOT_APPLICABLE]
+    blind = bool(scorer) and all(r.verdict is Verdict.INCONCLUSIVE for r in scorer)
+    if not read or (blind and not ran):
+        unread = [r.reason for r in scorer or by_code if r.verdict is Verdict.INCONCLUSIVE]
         return Verdict.INCONCLUSIVE, unread[0] if unread else "no scoring code could be read"
     if run is not None and run.outcome is not Outcome.COMPLETED:
         return (
@@ -199,6 +202,11 @@ def _overall(rules: Sequence[RuleVerdict], run: RunRecord | None) -> tuple[Verdi
             f"the instrumented run did not finish: {run.blocker or run.outcome.value}",
         )
     return Verdict.PASS, _how_far(run)
+
+
+def _about_scores(rule: Rule) -> bool:
+    """Whether reading decides a rule by the scores that the code takes: without one it has read nothing."""
+    return rule.condition is Condition.C3 and rule.severity is Severity.FAIL
 
 
 def _how_far(run: RunRecord | None) -> str:

@@ -1,5 +1,7 @@
 """How findings, severity, standing and the run combine into verdicts."""
 
+from dataclasses import replace
+
 import pytest
 
 from checkers.finding import (
@@ -69,6 +71,17 @@ def test_no_findings_is_a_pass_only_where_something_was_examined():
     assert verdict([checked(examined(2, "2 sites"))]).verdict is Verdict.PASS
     assert verdict([]).rules[0].verdict is Verdict.INCONCLUSIVE
     assert verdict([]).verdict is Verdict.INCONCLUSIVE
+
+
+def test_code_in_which_no_score_was_found_is_not_a_pass():
+    other = rule(condition=Condition.BPB)
+    both = Rulebook("test", None, {SLUG: rule(), "tables": replace(other, slug="tables")})
+    table = Checked(Checker("tables", Need.STATIC, lambda subject: None), examined(1, "1 table"), None)
+    unseen = checked(cannot_tell("no validation score was found"))
+    decision = decide(both, [unseen, table], None)
+    assert (decision.verdict, decision.reason) == (Verdict.INCONCLUSIVE, "no validation score was found")
+    assert decide(both, [unseen, table], completed()).verdict is Verdict.PASS
+    assert decide(both, [checked(examined(1, "1 score")), table], None).verdict is Verdict.PASS
 
 
 def test_a_checker_that_looked_at_nothing_is_not_a_pass():

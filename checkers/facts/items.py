@@ -41,9 +41,14 @@ class Items(Attributes):
         return with_bits(found or NOTHING, base.bits & ~RAW)
 
     def _picks(self, index: ast.Tuple) -> bool:
-        """Whether the last place of an index is a validation token: ``logp[rows, targets]``."""
+        """Whether the last place of an index is a validation token: ``logp[rows, targets]``.
+
+        It may be one as a number; what a distribution itself ranks first is none.
+        """
         last = self.values.get(index.elts[-1])
-        return last is not None and flat(last) & (VAL | RAW) == VAL | RAW
+        if last is None or not flat(last) & VAL:
+            return False
+        return bool(flat(last) & RAW) or not (flat(last) & LOGP or isinstance(index.elts[-1], ast.Slice))
 
     def _plain_item(self, base: Value, index: Value, node: ast.Subscript) -> Value:
         if base.known and index.known and isinstance(base.const, (str, tuple, bytes)):

@@ -163,6 +163,7 @@ def _inside(receiver: Value) -> Value:
     "FullyShardedDataParallel",
     "script",
     "wraps",
+    "get_peft_model",
     "lru_cache",
     "DataParallel",
     "fullgraph",

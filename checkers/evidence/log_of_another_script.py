@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from checkers.evidence._runs import Counted, counted
@@ -14,6 +15,7 @@ from harness.logs import Place, SizeKind
 RULE = "log-of-another-script"
 _OTHER = 0.6  # share of lines two editions of one script have in common at least
 _EDITED = 0.97
+_WORD = re.compile(r"[A-Za-z_]{5,}")
 
 
 def check(subject: Subject) -> CheckResult:
@@ -26,7 +28,12 @@ def check(subject: Subject) -> CheckResult:
     sized = [run for run in runs if not run.log.source]
     findings = [f for run in printed if (f := _compare(subject, run, shipped))]
     findings += [f for run in sized[:1] if (f := _size(subject, run))]
-    if not printed and not any(s.kind is SizeKind.CODE for run in sized for s in run.log.sizes):
+    findings += [f for run in runs[:1] if (f := _unread(subject, run))]
+    if (
+        not findings
+        and not printed
+        and not any(s.kind is SizeKind.CODE for run in sized for s in run.log.sizes)
+    ):
         return cannot_tell("no log prints its script or the size of its code")
     return examined(len(runs), plural(len(runs), "log"), findings)
 
@@ -54,6 +61,30 @@ def _compare(subject: Subject, run: Counted, shipped: list[Counter[str]]) -> Fin
     message = f"the log prints {what} the shipped one: {likeness:.0%} of the lines agree"
     strength = Strength.SUSPECT if other and track(subject) is Track.RECORD else Strength.REMARK
     return found(RULE, message, place, strength, 0.7, data={"similarity": round(likeness, 4)})
+
+
+def _unread(subject: Subject, run: Counted) -> Finding | None:
+    """The claimed score stands on a line whose words only another shipped script has, no edition of this one.
+
+    What that script does with the validation tokens nobody has read.
+    """
+    layers = {layer.path: layer.text for layer in subject.layers}
+    known = "\n".join(layer.text for layer in subject.layers)
+    words = {w for w in _WORD.findall(run.score.place.excerpt) if w not in known}
+    for entry in subject.submission.files(".py") if words else ():
+        text = "" if entry.path in layers else subject.submission.text(entry.path)
+        if not all(word in text for word in words):
+            continue
+        if any(similarity(_lines(text), _lines(layer.text)) > _OTHER for layer in subject.layers):
+            continue
+        name = entry.path.rpartition("/")[2]
+        message = (
+            f"the claimed score stands on a line that {name} words so, and nothing of what the entry script "
+            "runs: the scorer was not read"
+        )
+        related = [(Place(entry.path), "the script that prints such a line")]
+        return found(RULE, message, run.score.place, Strength.SUSPECT, 0.6, related=related)
+    return None
 
 
 def _size(subject: Subject, run: Counted) -> Finding | None:

@@ -11,13 +11,12 @@ from checkers.finding import (
     Kind,
     Location,
     Strength,
-    cannot_tell,
     examined,
     plural,
 )
 from checkers.static._later_ranks import later_ranks_only
 from checkers.static._learning import Learning, Offence, Pair, learning
-from checkers.static._report import numbered, unreadable
+from checkers.static._report import numbered, unreadable, unscored
 from checkers.subject import Subject
 
 _VERB = {
@@ -34,7 +33,7 @@ def check_offence(subject: Subject, offence: Offence, message: str) -> CheckResu
         return answer
     found = learning(subject)
     if not found.headline.scores:
-        return cannot_tell("no validation score was found that reaches a printed number")
+        return unscored(facts)
     findings = [_finding(facts, offence, pair, found, message) for pair in found.of(offence)]
     places = {e.node for e in found.headline.scores}
     learns = plural(learned_places(facts), "place that learns", "places that learn")

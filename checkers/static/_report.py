@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from checkers.facts import Facts, Runs
+from checkers.facts import Did, Facts, Runs
+from checkers.facts.values import VAL
 from checkers.finding import (
     CheckResult,
     Evidence,
@@ -57,6 +58,16 @@ def unreadable(facts: Facts) -> CheckResult | None:
     if facts.failure:
         return cannot_tell(f"the simulation failed, which is a defect of the tool: {facts.failure}")
     return None
+
+
+def unscored(facts: Facts) -> CheckResult:
+    """The answer where no score was found behind any printed number, with what is known of why."""
+    outside = next((m.problem for m in facts.modules if m.problem), "")
+    reads = any(e.bits & VAL for e in facts.of(Did.READ))
+    why = outside or ("" if reads else "the script, as it is started, reads no validation tokens")
+    return cannot_tell(
+        "no validation score was found that reaches a printed number" + (f": {why}" if why else "")
+    )
 
 
 def numbered(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from checkers.facts import Did, Event
 from checkers.facts.values import ARTIFACT, TRAIN, VAL
-from checkers.finding import CheckResult, Strength, cannot_tell, examined, plural
+from checkers.finding import CheckResult, Strength, examined, plural
 from checkers.static._events_report import event_finding
 from checkers.static._learning import learning
 from checkers.static._pairs_report import place
-from checkers.static._report import numbered, unreadable
+from checkers.static._report import numbered, unreadable, unscored
 from checkers.subject import Subject
 
 RULE = "training-data-at-evaluation"
@@ -22,7 +22,7 @@ def check(subject: Subject) -> CheckResult:
         return answer
     scores = learning(subject).headline.scores
     if not scores:
-        return cannot_tell("no validation score was found that reaches a printed number")
+        return unscored(facts)
     loads = [e for e in facts.of(Did.LOAD) if e.bits & ARTIFACT and e.order < scores[0].order]
     used = [e for e in facts.of(Did.READ, Did.UPDATE) if e.bits & TRAIN]
     late = [e for e in used if loads and loads[-1].order < e.order < scores[-1].order and _alone(e)]

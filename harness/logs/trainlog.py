@@ -30,6 +30,7 @@ class _Run:
     last_step: Step | None = None
     finished: bool = False  # a final score was printed
     silent: set[str] = field(default_factory=set)  # lines that tell nothing more when they are said again
+    idle: set[bytes] = field(default_factory=set)  # the same with 0 for every digit: so do all that look so
 
     def close(self, last: int) -> TrainLog:
         settings = {**self.inherited, **self.settings}
@@ -100,17 +101,36 @@ _BEGINS = re.compile(
 def _take(run: _Run, raw: str, number: int) -> None:
     """File what one line says under the run.
 
-    Warnings of every rank and every compilation can be nine lines of ten, a few of them again and again.
+    Warnings of every rank and every compilation can be nine lines of ten, a few of them again and again,
+    the same or with other numbers.
     """
     line = measures.strip_prefix(raw)
-    if line in run.silent:
+    look = line.encode("utf-8", "surrogatepass").translate(_ZEROS)
+    if line in run.silent or look in run.idle:
         return
     place = Place(run.path, number, line.strip()[:300])
     step = measures.train_step(line, place) if "loss" in line else None
     if step:
         run.last_step = step
     elif not _taken(run, line, place):
-        run.silent.add(line)
+        if _numbers_tell(line):
+            run.silent.add(line)
+        else:
+            run.idle.add(look)
+
+
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_NUMBERED = re.compile(r"(?<!\w)[A-Za-z_]\w*?\d\w*\s*[:=]")
+
+
+def _numbers_tell(line: str) -> bool:
+    """Whether a line that says nothing new might say something with other numbers in their places.
+
+    The patterns take one digit as another, but for those of scores ("pass 1") and sizes ("/16"); and the
+    names of settings may be told apart by a number.
+    """
+    lower = line.lower()
+    return "bpb" in lower or "size" in lower or "bytes" in lower or bool(_NUMBERED.search(line))
 
 
 def _taken(run: _Run, line: str, place: Place) -> bool:

@@ -222,6 +222,23 @@ def test_a_line_said_again_counts_again_unless_it_only_warns():
     assert log.settings["seed"].place.line == 2
 
 
+def test_a_line_that_says_nothing_may_say_something_with_another_number():
+    log = one(
+        "step:10/10 val_loss:1.3 val_bpb:1.3",
+        "pass 1 val_bpb:1.25",
+        "pass 2 val_bpb:1.24",
+        "Total submission size: 15/12",
+        "Total submission size: 15/16",
+        "width_1: 5",
+        "width_2: 6",
+        "worker 7 took 3 files",
+        "worker 8 took 4 files",
+    )
+    assert [s.bpb for s in log.scores] == [1.3, 1.24]
+    assert [s.bytes for s in log.sizes] == [15]
+    assert (log.settings["width_1"].value, log.settings["width_2"].value) == ("5", "6")
+
+
 def test_a_setting_is_that_of_each_run_that_prints_it_again():
     logs = runs(*("Hyperparameters:", "lr: 0.1", "final val_bpb: 1.1") * 2)
     assert [log.settings["lr"].place.line for log in logs] == [2, 5]

@@ -11,6 +11,7 @@ from checkers.facts.folding import with_bits
 from checkers.facts.heap import Heap
 from checkers.facts.managing import is_manager
 from checkers.facts.memory import HandingOut, Remembered, holders, kept
+from checkers.facts.replaying import Stored, again, stored
 from checkers.facts.source import Module
 from checkers.facts.state import NEVER, Frame
 from checkers.facts.statements import EXIT
@@ -154,15 +155,19 @@ class Calling(Heap):
             given = (*args, *keywords.values())
             inputs = [self._input(value) for value in given]
             if known.covers(inputs, self.scores):
-                self.frames[-1].roots |= known.roots
-                return HandingOut(known, given, inputs, self.learned, self.loops).value(known.result)
+                handing = HandingOut(known, given, inputs, self.learned, self.loops)
+                if again(known.stored, given, handing, self.writes):
+                    self.frames[-1].roots |= known.roots
+                    return handing.value(known.result)
         self._bind_arguments(function, env, args, keywords)
-        start, events, touched = now(), len(self.events), self.touched
+        start, events, touched, writes = now(), len(self.events), self.touched, len(self.writes)
         self.touched = NEVER
         result, read = self._run(function, env, node, body)
         if key is not None and self.touched > start and len(self.events) == events and _simple(result):
-            to_keep = kept(result, (*args, *keywords.values()), start)
-            self._remember(key, function, args, keywords, to_keep, read)
+            given = (*args, *keywords.values())
+            numbers = stored(self.writes[writes:], given, start)
+            if numbers is not None:
+                self._remember(key, function, given, kept(result, given, start), read, numbers)
         self.touched = min(touched, self.touched)
         return result
 
@@ -170,18 +175,18 @@ class Calling(Heap):
         self,
         key: Any,
         function: Function,
-        args: list[Value],
-        keywords: dict[str, Value],
+        given: tuple[Value, ...],
         result: Value,
         read: set[Obj],
+        numbers: tuple[Stored, ...],
     ) -> None:
-        """Keep the result of a call together with what it may have read."""
-        roots, every = set(read), (*args, *keywords.values())
-        for value in every:
+        """Keep the result of a call together with what it may have read and what it stored."""
+        roots = set(read)
+        for value in given:
             roots.update(o for o in holders(value) if type(o) is not Cell and self._like(o) is o)
-        free = function.bound is None and (bool(read) or any(_leads_on(v) for v in every))
-        inputs, weights = [self.content(value) for value in every], self.weights if free else None
-        self.remembered[key] = Remembered(inputs, result, frozenset(roots), self.changes, weights)
+        free = function.bound is None and (bool(read) or any(_leads_on(v) for v in given))
+        inputs, weights = [self.content(value) for value in given], self.weights if free else None
+        self.remembered[key] = Remembered(inputs, result, frozenset(roots), self.changes, weights, numbers)
 
     def _kernel(self, args: list[Value], keywords: dict[str, Value]) -> Value:
         """A device kernel writes into the buffers that its caller made for it."""

@@ -9,6 +9,7 @@ from typing import Any
 from checkers.facts.conditions import asks_what_was_kept
 from checkers.facts.events import Did, Event
 from checkers.facts.folding import store, with_bits
+from checkers.facts.replaying import Write, attributes_read, numeric
 from checkers.facts.statements import Statements
 from checkers.facts.values import (
     GRAD,
@@ -65,9 +66,12 @@ class Heap(Statements):
             return
         for ref in base.refs:
             old = getattr(ref, "attrs", {}).get(name)
-            quiet = _numeric(old, value)
+            quiet = numeric(old, value)
             if not _same(old, value, self.learned):
-                self.touch(ref, quiet)
+                if quiet and type(ref) is Instance and self._left_to_others(target):
+                    self.writes.append(Write(ref, name, value))
+                else:
+                    self.touch(ref, quiet)
             if isinstance(ref, (Instance, Class)):
                 keep = self.uncertain and old is not None and not quiet
                 ref.attrs[name] = merge(old, value) if keep else value
@@ -75,6 +79,16 @@ class Heap(Statements):
                 self.differentiate(base, value)
             elif isinstance(ref, Cell):
                 ref.state |= flat(value)
+
+    def _left_to_others(self, target: ast.Attribute) -> bool:
+        """Whether an attribute is assigned by a class that does not read it: a call only leaves it there."""
+        cls = self.module.class_of(target)
+        if cls is None:
+            return False
+        read = self._read_by.get(cls)
+        if read is None:
+            read = self._read_by[cls] = attributes_read(cls)
+        return target.attr not in read
 
     @staticmethod
     def differentiate(target: Value, wanted: Value) -> None:
@@ -106,7 +120,7 @@ class Heap(Statements):
         bits = flat(value) | (self.content(index) & ~RAW) | self._span(target.slice)
         for ref in base.refs:
             old = ref.items.get(index.const) or ref.rest if isinstance(ref, Mapping) and index.known else None
-            self.touch(ref, _numeric(old, value))
+            self.touch(ref, numeric(old, value))
             if isinstance(ref, Mapping):
                 store(ref, index, value, bool(self.uncertain))
             elif isinstance(ref, Sequence):
@@ -259,13 +273,6 @@ def parameters_below(value: Value) -> list[Obj]:
         for o in closure(value)[1]
         if isinstance(o, Cell) or (isinstance(o, Instance) and o.what != "optimizer")
     ]
-
-
-def _numeric(old: Value | None, new: Value) -> bool:
-    """Whether a number replaces a number."""
-    if old is None or not old.bits or old.known or new.known:
-        return False
-    return all(type(r) is Cell or r is NULL for r in (*old.refs, *new.refs))
 
 
 def _same(old: Value | None, new: Value, learned: int) -> bool:

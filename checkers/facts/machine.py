@@ -55,6 +55,7 @@ class Machine(Externals):
         self.loaded.clear()
         self.frames.clear()
         self.remembered.clear()
+        self.writes.clear()
         self.shapes.forget()
 
     def _run_entry(self, module: Module) -> None:

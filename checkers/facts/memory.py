@@ -38,7 +38,7 @@ class Remembered:
 
     ``inputs`` are the sources of each of its arguments, ``roots`` the objects it may have read, ``stamp`` the
     number of the last change before it ended. ``weights`` is the number of changes of learned state
-    if it read such state other than through its arguments, else None.
+    if it read such state other than through its arguments, else None. ``stored`` are the numbers it stored.
     """
 
     inputs: list[int]
@@ -46,6 +46,7 @@ class Remembered:
     roots: frozenset[Obj]
     stamp: int
     weights: int | None
+    stored: tuple[Any, ...] = ()
 
     def holds(self, stamp: int, weights: int) -> bool:
         """Whether nothing it read has changed up to the change number ``stamp``."""

@@ -124,6 +124,7 @@ class State:
         self.shapes = Shapes()
         self.weights = 0  # counts the changes of learned state
         self.remembered: dict[Any, Remembered] = {}  # results of calls that changed nothing
+        self.writes: list[Any] = []  # of numbers into attributes that held numbers (``replaying``)
         self.stepped = False  # an update followed the last backward pass
         self.cleared: set[int] = set()  # serials of the optimizers zeroed since the last backward pass
         self.named: set[str | None] = set()  # attributes assigned so far, None for one of unknown name
@@ -133,6 +134,7 @@ class State:
         self.kept: list[Value] = []  # values whose identity is used in a bit
         self._advanced: dict[ast.AST, frozenset[str]] = {}
         self.conditions = Conditions()
+        self._read_by: dict[ast.AST, frozenset[str]] = {}  # attributes by the class that reads them
         self.kernels: dict[ast.AST, bool] = {}
         self._cursors: dict[ast.AST, frozenset[str]] = {}
         self.steps = 0

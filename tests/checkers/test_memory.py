@@ -6,7 +6,17 @@ from checkers.facts.machine import simulate
 from checkers.facts.memory import Remembered, holders, newer
 from checkers.facts.settings import Settings
 from checkers.facts.source import parse
-from checkers.facts.values import VAL, Function, Instance, Mapping, Method, Sequence, Value
+from checkers.facts.values import (
+    TRAIN,
+    VAL,
+    Function,
+    Instance,
+    Mapping,
+    Method,
+    Sequence,
+    Value,
+    flat,
+)
 from harness.unpack import Layer
 
 READER = """
@@ -162,3 +172,62 @@ def test_a_call_that_made_no_score_runs_again_where_what_it_is_given_makes_one()
     )
     machine, function = run(script)
     assert machine.entered[function] == 2
+
+
+KEEPER = """
+import os
+import numpy as np
+import torch
+class Layer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = None
+    def read(self, x):
+        self.last = x * 2
+        return x + 1
+one, other = Layer(), Layer()
+val = np.fromfile("fineweb_val_000000.bin", np.uint16)
+train = np.fromfile("fineweb_train_000000.bin", np.uint16)
+one.read(val)
+one.read(train)
+"""
+
+
+def last_of(machine, layer):
+    """The sources of what an instance kept."""
+    (instance,) = machine.values[_name(machine, layer)].refs
+    return flat(instance.attrs["last"]) & (VAL | TRAIN)
+
+
+def test_a_number_that_a_recalled_call_keeps_is_kept_again():
+    machine, function = run(f"{KEEPER}\none.read(torch.tensor(float(os.environ['X'])))\n")
+    assert machine.entered[function] == 2
+    assert last_of(machine, "one") == 0
+
+
+def test_a_number_is_kept_where_the_call_was_recalled_for():
+    machine, function = run(f"{KEEPER}\none.read(val)\nother.read(val)\nother.read(train)\n")
+    assert machine.entered[function] == 4
+    assert (last_of(machine, "one"), last_of(machine, "other")) == (VAL, TRAIN)
+
+
+def test_a_call_that_reads_what_it_keeps_is_not_recalled():
+    script = KEEPER.replace("self.last = x * 2", "self.last = x if self.last is None else self.last + x")
+    machine, function = run(f"{script}\none.read(torch.tensor(float(os.environ['X'])))\n")
+    assert machine.entered[function] == 3
+    assert last_of(machine, "one") == VAL | TRAIN
+
+
+def test_a_number_kept_deep_below_an_argument_is_found_again():
+    script = KEEPER.replace("one.read(val)\none.read(train)\n", "") + (
+        "class Block(torch.nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.parts = [Layer()]\n"
+        "    def run(self, x):\n        return self.parts[0].read(x)\n"
+        "blocks = [Block(), Block()]\n"
+        "for block in blocks:\n    block.run(val)\n    block.run(train)\n"
+        "first, second = blocks[0].parts[0], blocks[1].parts[0]\n"
+        "first.read, second.read\n"
+    )
+    machine, function = run(script)
+    assert machine.entered[function] == 3
+    assert (last_of(machine, "first"), last_of(machine, "second")) == (TRAIN, TRAIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -85,8 +86,18 @@ def _module_to(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _load(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``torch.load`` to the CPU, of everything: before torch 2.6 nothing else was asked of a plain call."""
+
     def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return original(f, "cpu", *args, **kwargs)
+        start = f.tell() if hasattr(f, "tell") else None
+        try:
+            return original(f, "cpu", *args, **kwargs)
+        except pickle.UnpicklingError:
+            if "weights_only" in kwargs:
+                raise
+        if start is not None:
+            f.seek(start)
+        return original(f, "cpu", *args, weights_only=False, **kwargs)
 
     return load
 

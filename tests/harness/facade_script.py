@@ -1,6 +1,8 @@
 """Runs in a process of its own under the façade and prints what it saw as one line of JSON."""
 
+import io
 import json
+import pickle
 import sys
 import threading
 import time
@@ -49,6 +51,23 @@ def devices() -> None:
     with torch.autocast(device_type="cuda", dtype=torch.bfloat16):
         seen["autocast_dtype"] = str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
     seen["alias"] = torch.bfloat16 is torch.float32 and torch.ones(1).bfloat16().dtype is torch.float32
+
+
+class Odd:
+    """Something that is no tensor."""
+
+
+def loading() -> None:
+    """Of what is no tensor: a plain call could until torch 2.6, none can that asks for weights alone."""
+    held = io.BytesIO()
+    torch.save({"odd": Odd(), "w": torch.ones(2)}, held)
+    held.seek(0)
+    seen["loaded"] = torch.load(held, map_location="cuda")["w"].tolist()
+    held.seek(0)
+    try:
+        torch.load(held, weights_only=True)
+    except pickle.UnpicklingError:
+        seen["refused"] = True
 
 
 def collectives() -> None:
@@ -208,6 +227,6 @@ def questions() -> None:
         seen["joined"] = [*model(torch.ones(1, 2)).shape, *torch.distributed.get_process_group_ranks(None)]
 
 
-for check in (questions, devices, collectives, clock, compiling, attention, sources):
+for check in (questions, devices, loading, collectives, clock, compiling, attention, sources):
     check()
 sys.stdout.write(json.dumps(seen) + "\n")

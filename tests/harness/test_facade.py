@@ -53,6 +53,10 @@ def test_what_only_a_gpu_can_do_leaves_the_result(seen):
     assert seen["joined"] == [1, 1, 0]
 
 
+def test_what_a_plain_call_loads_is_not_weights_alone(seen):
+    assert (seen["loaded"], seen["refused"]) == ([1.0, 1.0], True)
+
+
 def test_attention_returns_as_much_as_its_caller_takes(seen):
     assert seen["flash_pair"] is True
     assert seen["flash_triple"] is True

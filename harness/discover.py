@@ -205,3 +205,5 @@ def _assigned(node: ast.stmt, prefix: str) -> Iterator[Knob]:
     value = _either(node.value) if not isinstance(node.value, ast.Call) else None
     if isinstance(target, ast.Name) and value is not None:
         yield Knob(Via.CONSTANT, prefix + target.id, value)
+    elif isinstance(target, ast.Attribute) and not prefix and value is not None:
+        yield Knob(Via.CONSTANT, ast.unparse(target), value)  # of a class, set after it

@@ -118,9 +118,9 @@ def _parse(text: str, name: str) -> Any:
 class SetConstants(ast.NodeTransformer):
     """Replace literals by dotted name.
 
-    ``NAME``, ``Class.NAME`` and ``function.NAME`` are assignments at module level, in class bodies and in
-    functions; ``range(step=rounds)`` is the head of a loop that trains; ``function(name)`` is a literal
-    passed or defaulted under that name, ``dict(name)`` also the entry of a dictionary.
+    ``NAME``, ``Class.NAME`` and ``function.NAME`` are assignments at module level (to attributes, too), in class
+    bodies and in functions; ``range(step=rounds)`` is the head of a loop that trains; ``function(name)`` is a
+    literal passed or defaulted under that name, ``dict(name)`` also the entry of a dictionary.
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
@@ -188,6 +188,8 @@ class SetConstants(ast.NodeTransformer):
         return node
 
     def _value(self, target: ast.expr, value: ast.expr) -> ast.expr:
+        if isinstance(target, ast.Attribute) and not self._scope:
+            return self._literal(ast.unparse(target), value)
         if not isinstance(target, ast.Name):
             return value
         return self._literal(".".join([*self._scope[-1:], target.id]), value)

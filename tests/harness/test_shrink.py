@@ -243,6 +243,16 @@ def test_a_micro_batch_in_tokens_holds_one_sequence():
     assert kept.env["MICROBATCH_TOKENS"] == "512"
 
 
+def test_what_is_set_on_a_class_after_it_is_lowered():
+    text = "class H:\n    warmup_steps = int(env('W', 1))\nH.warmup_steps = 20\nH.lr = 0.1\n"
+    text += "def main():\n    H.warmup_steps = 30\n"
+    found = shrink(discover(layers(text)), {})
+    assert found.constants == {"H.warmup_steps": 1}
+    tree = SetConstants(found.constants).visit(ast.parse(text))
+    assert [ast.unparse(node) for node in tree.body[1:3]] == ["H.warmup_steps = 1", "H.lr = 0.1"]
+    assert ast.unparse(tree.body[3].body[0]) == "H.warmup_steps = 30"
+
+
 @pytest.mark.parametrize(
     ("name", "small"), [("TRAIN_SEQ_LEN", 128), ("TRAIN_BATCH_TOKENS", 1024), ("EVAL_SEQ_LEN", None)]
 )

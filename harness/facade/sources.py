@@ -118,9 +118,9 @@ def _parse(text: str, name: str) -> Any:
 class SetConstants(ast.NodeTransformer):
     """Replace literals by dotted name.
 
-    ``NAME``, ``Class.NAME`` and ``function.NAME`` are assignments at module level (to attributes, too), in class
-    bodies and in functions; ``range(step=rounds)`` is the head of a loop that trains; ``function(name)`` is a
-    literal passed or defaulted under that name, ``dict(name)`` also the entry of a dictionary.
+    ``NAME``, ``Class.NAME`` and ``function.NAME`` are assignments at module level (to attributes, too), in
+    class bodies and in functions; ``range(step=rounds)`` is the head of a loop that trains; ``dict(name)`` an
+    entry of a dictionary, ``function(name)`` a literal passed or defaulted under that name.
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:

@@ -141,6 +141,17 @@ def test_unchanged_scripts_lie_beside_the_submission_and_never_over_it(tmp_path,
     assert not (place.repo.parent / "out.py").exists()
 
 
+def test_the_script_that_downloads_the_data_is_there_and_has_nothing_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOLF_AUDIT_CACHE", str(tmp_path / "cache"))
+    entry, wanted = found(tmp_path, "./data")
+    for own in (False, True):  # a head may bring a data folder of its own
+        root = tmp_path / f"run{own}"
+        (root / "repo" / "data").mkdir(parents=True) if own else root.mkdir()
+        place = workspace.prepare(root, entry, wanted)
+        for folder in (place.cwd, place.repo):
+            assert "the data are here" in (folder / "data" / "cached_challenge_fineweb.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("default", "folder"),
     [("", "fineweb10B_sp1024"), ("/root/clone/data/datasets/fineweb10B_sp512", "fineweb10B_sp512")],

@@ -143,6 +143,11 @@ def test_an_evaluation_takes_its_windows_in_several_batches():
     assert result.constants == {"eval_val_cache(batch_seqs)": 8, "eval_val_ttt(chunk_tokens)": 1024}
 
 
+def test_generated_calibration_is_short_where_its_length_is_a_local():
+    text = "def generate_ar_calibration(model):\n    seq_len = 512\ndef evaluate(model):\n    seq_len = 512\n"
+    assert shrink(discover(layers(text)), {}).constants == {"generate_ar_calibration.seq_len": 128}
+
+
 def test_generated_calibration_is_short_even_where_its_length_is_computed():
     text = (
         "x = generate_autoregressive_calib(m, num_seqs=64, seq_len=args.train_seq_len)\n"

@@ -7,15 +7,12 @@ their course, and a second run prints the same times.
 from __future__ import annotations
 
 import functools
-import linecache
-import re
 import sys
 import time
 from collections.abc import Callable
-from types import CodeType
 from typing import Any
 
-from harness.facade.patching import replace
+from harness.facade.patching import heads_a_loop, replace
 
 REAL_PERF_COUNTER = time.perf_counter
 TICK = 1e-4
@@ -27,7 +24,6 @@ Those after it cost a step shared by as many: loops that update weights by hand 
 (meta-learning) end, too, and so do searches that go on while there is time: a look at the clock from
 the head of a ``while`` costs as much.
 """
-_HEAD = re.compile(r"\s*while\b")
 
 
 class VirtualClock:
@@ -49,7 +45,7 @@ class VirtualClock:
 
     def _look(self, depth: int) -> float:
         frame = sys._getframe(depth)
-        waits = _heads_a_loop(frame.f_code, frame.f_lineno)
+        waits = heads_a_loop(frame.f_code, frame.f_lineno)
         self.moment += self.step_seconds / PATIENCE if waits else TICK
         return self.moment
 
@@ -70,11 +66,6 @@ class VirtualClock:
         self._backwards += 1
         if self._backwards > PATIENCE:
             self.moment += self.step_seconds / PATIENCE
-
-
-@functools.lru_cache(maxsize=4096)
-def _heads_a_loop(code: CodeType, line: int) -> bool:
-    return _HEAD.match(linecache.getline(code.co_filename, line)) is not None
 
 
 def _followed(backward: Callable[..., Any], clock: VirtualClock) -> Callable[..., Any]:

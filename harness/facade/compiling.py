@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
 
 from harness.facade.cuda import Context
-from harness.facade.patching import Anything, constant, lenient, module, nothing, replace
+from harness.facade.patching import Anything, constant, heads_a_loop, lenient, module, nothing, replace
 from harness.facade.settings import configure
 
 
@@ -23,6 +24,18 @@ def _mark(function: Any = None, *args: Any, **kwargs: Any) -> Any:
 def _checkpoint(function: Any, *args: Any, **kwargs: Any) -> Any:
     own = {"use_reentrant", "context_fn", "determinism_check", "preserve_rng_state", "debug", "early_stop"}
     return function(*args, **{k: v for k, v in kwargs.items() if k not in own})
+
+
+def _original(model: torch.nn.Module) -> torch.nn.Module:
+    """The module that a compiled one stands for, itself; to a loop that looks for the innermost it is that.
+
+    Raises:
+        AttributeError: the head of a ``while`` asks, which would never end.
+    """
+    frame = sys._getframe(1)
+    if heads_a_loop(frame.f_code, frame.f_lineno):
+        raise AttributeError("_orig_mod")
+    return model
 
 
 class InferenceMode(torch.no_grad):
@@ -95,7 +108,7 @@ def install(real_dynamo: bool = False) -> None:
     compiler: Any = torch.compiler
     replace(torch, compile=_compile, inference_mode=InferenceMode)
     replace(torch.autograd.grad_mode, inference_mode=InferenceMode)
-    replace(torch.nn.Module, compile=nothing, _orig_mod=property(lambda self: self))
+    replace(torch.nn.Module, compile=nothing, _orig_mod=property(_original))
     replace(compiler, disable=_mark, allow_in_graph=_mark, assume_constant_result=_mark)
     replace(compiler, set_stance=Context)
     replace(torch.jit, script=_mark)

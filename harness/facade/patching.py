@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import importlib.util
+import linecache
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -11,6 +14,15 @@ from typing import Any
 
 REPLACED: list[str] = []
 """Dotted names of everything the façade replaced, in order."""
+
+
+_HEAD = re.compile(r"\s*while\b")
+
+
+@functools.lru_cache(maxsize=4096)
+def heads_a_loop(code: types.CodeType, line: int) -> bool:
+    """Whether a line of code is the head of a ``while``: what is asked there is asked until it changes."""
+    return _HEAD.match(linecache.getline(code.co_filename, line)) is not None
 
 
 def replace(owner: Any, **attributes: Any) -> None:

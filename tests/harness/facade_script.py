@@ -132,6 +132,11 @@ def compiling() -> None:
         return 2 * x
 
     seen["compiled"] = twice(torch.ones(1)).item()
+    layer = torch.nn.Linear(1, 1)
+    compiled = torch.compile(layer)
+    innermost, seen["unwrapped"] = compiled, [compiled._orig_mod is layer, hasattr(compiled, "_orig_mod")]
+    while hasattr(innermost, "_orig_mod"):
+        innermost = innermost._orig_mod
     with torch.inference_mode():
         cache = torch.ones(2)
     weight = torch.ones(2, requires_grad=True)

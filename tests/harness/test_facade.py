@@ -94,6 +94,7 @@ def test_sleeping_takes_virtual_time_alone(seen):
 
 def test_compiling_is_the_identity(seen):
     assert seen["compiled"] == 2.0
+    assert seen["unwrapped"] == [True, True]  # and a loop that unwraps came to its end
     assert seen["checkpoint"] == 3.0
     assert seen["inference_cache_in_training"] is True
 

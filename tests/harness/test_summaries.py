@@ -13,6 +13,7 @@ from harness.events import Charged, Reported, Scrambled, Stamped, pack_nats, pac
 from harness.experiments.bench import Ground
 from harness.experiments.stages import final
 from harness.experiments.trials import roundtrip
+from harness.outcome import scores
 from harness.probes import reports
 from harness.record import Holds
 from harness.trace import Trace
@@ -98,3 +99,10 @@ def test_a_round_trip_compares_losses_with_losses():
     wiped = SimpleNamespace(of=lambda kind: [(1, Scrambled(2))])
     trials = SimpleNamespace(base=first, stage=lambda stream: (wiped, alone))
     assert roundtrip(trials, 3).result is Holds.HOLDS
+
+
+def test_what_a_run_reports_is_the_score_made_last_and_not_what_a_summary_names_first():
+    text = "pre_quant val_loss:9.0062 val_bpb:3.0264\nsliding val_loss:9.0056 val_bpb:3.0262\n"
+    summary = "pre_bpb=3.0264 sliding_bpb=3.0262"
+    assert scores(text + summary)[0] == {"val_bpb": 3.0262, "val_loss": 9.0056}
+    assert scores(text + "best final bpb=3.0262")[0] == {"val_bpb": 3.0262}

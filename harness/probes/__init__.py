@@ -12,6 +12,7 @@ import ast
 import os
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import AnyEvent, Changed, Charged, Finished, Lost, Scrambled, Started, Stepped, Weights
-from harness.probes import changes, mlx_watch, opens, reports, tables, twin, watch
+from harness.probes import changes, mlx_watch, opens, reports, tables, threads, twin, watch
 from harness.probes.coverage import Coverage
 from harness.probes.positions import Stream
 from harness.probes.snapshot import Command, Snapshots
@@ -80,6 +81,7 @@ class Probes:
         self._trained = True  # a training step since the last snapshot
         self._artifacts: set[str] = set()  # read back so far
         self._unweighed = False
+        self._threads: list[threading.Thread] = []  # that ran when the last snapshot was taken
 
     def _group(self, config: ProbeConfig) -> dict[str, tuple[str, ...]]:
         """Validation shards by folder, as this process reads them."""
@@ -137,6 +139,7 @@ class Probes:
 
     def _snapshot(self, reason: str) -> None:
         mlx_watch.settle()
+        self._threads = threads.others()
         self.snapshots.take(reason)
 
     def _begin(self, command: Command) -> None:
@@ -155,6 +158,7 @@ class Probes:
         except Exception as error:  # the probe is lost, and must say so rather than look clean
             self.sender.send(Lost("change", repr(error)))
             os._exit(1)
+        threads.revive(self._threads)
         if command.coverage:
             self.coverage = Coverage(self.theirs, self.watch.root)
             self.coverage.start()
@@ -183,6 +187,7 @@ class Probes:
 
     def finish(self, error: str = "") -> None:
         """Send what is left; in the first run, stay until the parent hangs up."""
+        threads.drain()
         if self.coverage is not None:
             for event in self.coverage.stop():
                 self.sender.send(event)

@@ -49,7 +49,7 @@ def scores(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
         if report is None or report.val_bpb is None:
             continue
         lines.append(report.line)
-        if _names(line, reported.get("val_bpb")):
+        if len(lines) > 1 and _names(line, reported["val_bpb"], lines[-2]):
             continue  # a summary of scores: the one made last stands
         reported = {"val_bpb": report.val_bpb}
         if report.val_loss is not None:
@@ -57,10 +57,10 @@ def scores(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
     return reported, tuple(lines)
 
 
-def _names(line: str, bpb: float | None) -> bool:
-    """Whether a line names this score among several."""
-    slack = 1.01 * reports.precision(line, "val_bpb")
-    return bpb is not None and any(abs(bpb - other) <= slack for other in reports.several(line))
+def _names(line: str, bpb: float, told: str) -> bool:
+    """Whether a line names among several the score that another line ``told``."""
+    slack = 1.01 * max(reports.precision(text, "val_bpb") for text in (line, told))
+    return any(abs(bpb - other) <= slack for other in reports.several(line))
 
 
 def judge(output: str, status: Path, timed_out: bool, seconds: float) -> Ending:

@@ -125,7 +125,8 @@ def _named_last(found: list[Stage], report: Reported) -> Stage | None:
     """Of the scores that a summary names side by side, the one that was made last, explained or not."""
     named = several(report.line)
     for stage in reversed(found) if named else ():
-        bpb, slack = stage.report.val_bpb, precision(report.line, "val_bpb")
+        bpb = stage.report.val_bpb
+        slack = max(precision(line, "val_bpb") for line in (report.line, stage.report.line))
         if bpb is not None and any(abs(bpb - number) <= 1.01 * slack for number in named):
             return stage
     return None

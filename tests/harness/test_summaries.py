@@ -65,7 +65,8 @@ def test_charges_that_progress_lines_took_explain_a_score_that_is_near_one_befor
 
 
 @pytest.mark.parametrize(
-    "summary", ["pre_bpb=3.0264 post_bpb=3.0265 sliding_bpb=3.0262", "best bpb 3.0262 of 3.0265 bpb"]
+    "summary",
+    ["pre_bpb=3.0264 post_bpb=3.0265 sliding_bpb=3.0262", "exact base_bpb:3.02641234 mixed_bpb:3.02622345"],
 )
 def test_a_line_that_names_several_scores_repeats_the_one_made_last(summary):
     first = charge(9.0062, 5), Reported("pre_quant val_loss:9.0062 val_bpb:3.0264", 9.0062, 3.0264)
@@ -103,6 +104,6 @@ def test_a_round_trip_compares_losses_with_losses():
 
 def test_what_a_run_reports_is_the_score_made_last_and_not_what_a_summary_names_first():
     text = "pre_quant val_loss:9.0062 val_bpb:3.0264\nsliding val_loss:9.0056 val_bpb:3.0262\n"
-    summary = "pre_bpb=3.0264 sliding_bpb=3.0262"
-    assert scores(text + summary)[0] == {"val_bpb": 3.0262, "val_loss": 9.0056}
+    for summary in ("pre_bpb=3.0264 sliding_bpb=3.0262", "exact pre_bpb:3.02641234 sliding_bpb:3.02622345"):
+        assert scores(text + summary)[0] == {"val_bpb": 3.0262, "val_loss": 9.0056}
     assert scores(text + "best final bpb=3.0262")[0] == {"val_bpb": 3.0262}

@@ -67,7 +67,7 @@ class Stream:
             claim = np.arange(last + size - first) + starts[first]
             free = part < 0
             part[free] = claim[free]
-            if last - first >= size:  # no coincidence: two windows meet in text they share
+            if size > GRAM or last - first >= size:  # no coincidence: two windows meet in text they share
                 disputed[first : last + size] |= part != claim
         places[disputed & ~known] = -1
 

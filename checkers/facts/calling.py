@@ -16,11 +16,13 @@ from checkers.facts.source import Module
 from checkers.facts.state import NEVER, Frame
 from checkers.facts.statements import EXIT
 from checkers.facts.values import (
+    HOOKED,
     NONE,
     NOTHING,
     NULL,
     RAW,
     UNKNOWN,
+    VAL,
     Cell,
     Class,
     Env,
@@ -322,13 +324,19 @@ class Calling(Heap):
         found = ref.cls and (ref.cls.find("__call__") or ref.cls.find("forward"))
         if ref.what == "module" or ref.what.startswith("torch.nn"):
             self.forwarded[id(ref)] = ref
-        if found:
+        own = ref.attrs.get("forward") if ref.what == "module" else None  # put in the place of the method
+        if own is not None and any(isinstance(r, Function) for r in own.refs):
+            result = self.call(own, args, keywords, node)
+        elif found:
             result = self.call(self._bound(found, ref), args, keywords, node)
         else:
             result = self.external(ref.what or "call", Value(refs=(ref,)), args, keywords, node)
             result = with_bits(result, ref.state)
         for hook in ref.hooks[:4]:
-            inputs = Value(bits=self.inputs(args, keywords) & ~RAW)
+            seen = self.inputs(args, keywords) & ~RAW
+            if seen & VAL and not seen & self.scores:
+                seen |= HOOKED  # activations: what becomes of them is no choice by a score
+            inputs = Value(bits=seen)
             self.call(hook, [Value(refs=(ref,)), Value(refs=(Sequence([inputs]),)), result], {}, node)
         return result
 

@@ -13,6 +13,7 @@ from checkers.facts.replaying import Write, attributes_read, numeric
 from checkers.facts.statements import Statements
 from checkers.facts.values import (
     GRAD,
+    HOOKED,
     NULL,
     RANK,
     RAW,
@@ -220,7 +221,7 @@ class Heap(Statements):
         kept = self.weights_only(bits)
         objects = parameters_below(model)
         beside = bits & TOKENS  # tokens stored in one file with the weights are none of these
-        if bits & VAL and not bits & self.scores and not beside:
+        if bits & VAL and (bits & HOOKED or not bits & self.scores) and not beside:
             kept |= self.event_bit(self._happened(Did.WRITE, node, bits, objects))
         event = self._happened(Did.LOAD, node, bits, objects)
         if self.ranked:

@@ -60,6 +60,7 @@ class Bits:
 VAL, TRAIN, RAW, GRAD, ARTIFACT, NETWORK, TOKENIZER, LOGP, PATH_VAL, PATH_TRAIN, RANK, SHIPPED, TOKENS = (
     1 << i for i in range(13)
 )
+HOOKED = 1 << 13  # activations that a hook was given
 FIXED = (
     "val",
     "train",
@@ -74,6 +75,7 @@ FIXED = (
     "rank",
     "shipped",
     "tokens",
+    "hooked",
 )
 
 

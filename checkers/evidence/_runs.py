@@ -10,6 +10,7 @@ from checkers.subject import Subject
 from harness.logs import Claim, LogBook, Measure, Score, TrainLog
 
 _SPREAD = 0.02  # bpb: seeds of one configuration lie closer together
+_NEAR = 0.008  # bpb; so far apart are two seeds of one configuration at most
 _LEAST = 6e-5  # bpb: finals are printed to four decimals
 _EXACT = 5  # digits: a score given so exactly is that of one run
 _ROUNDING = 6e-4  # claims are usually rounded to three or four decimals
@@ -84,11 +85,14 @@ def _beside_others(
 
 
 def explains(runs: tuple[Counted, ...], claim: Claim | None) -> bool:
-    """The claim is the mean of the runs' scores, or one of them."""
+    """The claim is the mean of the runs' scores, or one of them, and then the others are near it."""
     values = [run.score.bpb for run in runs if run.score.bpb is not None]
     if claim is None or not values:
         return False
-    return any(abs(v - claim.value) <= _ROUNDING for v in (*values, sum(values) / len(values)))
+    if abs(sum(values) / len(values) - claim.value) <= _ROUNDING:
+        return True
+    off = [abs(v - claim.value) for v in values]
+    return min(off) <= _ROUNDING and max(off) <= _NEAR
 
 
 def claims_nothing(book: LogBook) -> bool:

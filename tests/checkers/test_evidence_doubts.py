@@ -72,6 +72,15 @@ def test_of_two_runs_of_a_seed_the_one_nearer_to_the_headline_is_claimed():
     assert strengths(oversize_artifact, **files) == []
 
 
+@pytest.mark.parametrize(("other", "found"), [(1.1405, []), (1.1135, [Strength.CONVICTS])])
+def test_a_seed_whose_score_is_far_from_the_claimed_one_is_of_another_configuration(other, found):
+    ours = log("Total submission size int6: 15500000 bytes", "final_exact val_bpb:1.11000300")
+    theirs = log(LARGE, f"final_exact val_bpb:{other}0300", score=other).replace("seed:1", "seed:2")
+    seeds = f'{{"1": {{"val_bpb": 1.11}}, "2": {{"val_bpb": {other}}}}}'
+    files = {"a.log": ours, "b.log": theirs, **documents(1.11, seed_results=seeds)}
+    assert strengths(oversize_artifact, **files) == found
+
+
 @pytest.mark.parametrize(
     ("folder", "strength"), [("non_record", Strength.REMARK), ("10min", Strength.SUSPECT)]
 )

@@ -75,7 +75,7 @@ def draw(numbers: list[int], count: int, seed: int) -> list[int]:
     """``count`` numbers, one at random from each of as many equal slices, in random order."""
     rng = random.Random(seed)
     ordered = sorted(numbers)
-    edges = [len(ordered) * i // count for i in range(count + 1)]
+    edges = [len(ordered) * i // max(1, count) for i in range(count + 1)]
     chosen = [rng.choice(ordered[a:b]) for a, b in pairwise(edges) if b > a]
     rng.shuffle(chosen)
     return chosen

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from harness import loops, lowering
+from harness import loops, lowering, takes
 from harness.knobs import Knob, Via, is_generated, is_share, tells_size
 from harness.unpack import Layer
 
@@ -31,7 +31,7 @@ def discover(layers: Iterable[Layer]) -> tuple[Knob, ...]:
             tree = lowering.tree(layer.lowered)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        literals = [*_calibration(tree), *_evaluation(tree), *_described(tree), *_loops(tree)]
+        literals = [*_calibration(tree), *_evaluation(tree), *_described(tree), *_written(tree)]
         for knob in [*_called(tree), *_constants(tree), *literals, *_locals(tree)]:
             old = found.get((knob.via, knob.name))
             if old is None or (old.default is None and knob.default is not None):
@@ -117,11 +117,13 @@ def _locals(tree: ast.AST) -> Iterator[Knob]:
                         yield knob
 
 
-def _loops(tree: ast.AST) -> Iterator[Knob]:
-    """Loops over a literal number of steps of an optimizer."""
+def _written(tree: ast.AST) -> Iterator[Knob]:
+    """Loops over a literal number of steps of an optimizer, and literal numbers of tokens to take."""
     for node in ast.walk(tree):
         if isinstance(node, ast.For) and (end := loops.rounds(node)) is not None:
             yield Knob(Via.LITERAL, loops.name(node, end), end.value)
+        elif isinstance(node, ast.Call) and (many := takes.taken(node)) is not None:
+            yield Knob(Via.LITERAL, takes.name(many), many.value)
 
 
 _CALIBRATES = re.compile(r"calib|hessian|gptq|autoreg|awq|generate|self_gen", re.IGNORECASE)

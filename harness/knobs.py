@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from harness import takes
+
 
 class Via(StrEnum):
     """Through what a knob is set."""
@@ -21,7 +23,8 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One setting: environment name, ``--option``, dotted constant, ``function(name)``, ``range(i=rounds)``.
+    """One setting: environment name, ``--option``, dotted constant, ``function(name)``, ``range(i=rounds)``,
+    ``take(tokens)``.
 
     ``reader`` is the type (``int``, ``float``) to which the script turns the setting's text at once.
     """
@@ -70,6 +73,7 @@ _AMOUNTS = Rule("quant", re.compile("."), 4)
 _LENGTH = Rule("quant", re.compile("."), 128)
 _GENERATED = Rule("quant", re.compile("."), 48)
 _ROUNDS = Rule("steps", re.compile("."), 4)
+_TAKEN = Rule("quant", re.compile("."), 2048)
 
 
 def is_share(topic: str) -> bool:
@@ -97,6 +101,8 @@ def rule_of(knob: Knob) -> Rule | None:
         return named
     if knob.name.startswith("range("):
         return _ROUNDS
+    if knob.name.startswith(takes.PREFIX):
+        return _TAKEN
     if knob.name.startswith("dict("):
         return named if named is not None and named.group == "model" else None
     if is_share(knob.topic):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from harness import loops
+from harness import loops, takes
 
 _COMPILE = builtins.compile
 _EXEC = builtins.exec
@@ -119,8 +119,9 @@ class SetConstants(ast.NodeTransformer):
     """Replace literals by dotted name.
 
     ``NAME``, ``Class.NAME`` and ``function.NAME`` are assignments at module level (to attributes, too), in
-    class bodies and in functions; ``range(step=rounds)`` is the head of a loop that trains; ``dict(name)`` an
-    entry of a dictionary, ``function(name)`` a literal passed or defaulted under that name.
+    class bodies and in functions; ``range(step=rounds)`` is the head of a loop that trains; ``take(tokens)``
+    a call of that name; ``dict(name)`` an entry of a dictionary, ``function(name)`` a literal passed or
+    defaulted under that name.
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
@@ -158,7 +159,9 @@ class SetConstants(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Set literals passed by name."""
+        """Set literals passed by name, and numbers of tokens to take."""
+        if (many := takes.taken(node)) is not None:
+            many.value = self._constants.get(takes.name(many), many.value)
         function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         for keyword in node.keywords:
             keyword.value = self._literal(f"{function}({keyword.arg})", keyword.value)

@@ -353,3 +353,19 @@ def test_sizes_that_a_function_sets_for_itself_and_steps_in_the_head_of_a_loop_a
         "for step in range(700):",
         "for step in range(12):",
     ]
+
+
+TAKES = """
+def main():
+    held = loader.stream.take(65536).to(device)
+    chunk = loader.stream.take(span * world)
+    few = loader.stream.take(512)
+    first = rows.take(99999, axis=0)
+"""
+
+
+def test_a_number_of_tokens_written_into_the_call_that_takes_them_is_lowered():
+    made = shrink(discover(layers(TAKES)), {})
+    assert made.changed == {"take(65536)": "2048 (was 65536)"}
+    text = ast.unparse(SetConstants(made.constants).visit(ast.parse(TAKES)))
+    assert text.strip() == TAKES.replace("65536", "2048").strip()

@@ -21,6 +21,8 @@ CPU = torch.device("cpu")
 _T = torch.Tensor
 _MOVES = {_T.to, _T.new_zeros, _T.new_empty, _T.new_full, _T.new_tensor, _T.new_ones}
 _SOLVERS = {torch.linalg.svd, torch.linalg.svdvals}
+_HOST = "_golf_on_host"
+"""The mark of a tensor that the script has brought from the GPU; what is computed from it has none."""
 _STAY = {_T.cuda, _T.pin_memory}
 
 
@@ -53,9 +55,19 @@ class CpuMode(TorchFunctionMode):
         if func in _MOVES:
             args = _redirect(func, args)
         out = func(*args, **kwargs)
+        if func is _T.cpu or (func is _T.to and "cpu" in (*args[1:2], kwargs.get("device"))):
+            out = _on_host(args[0], out)
         for listener in LISTENERS:
             listener(func, args, kwargs, out)
         return out
+
+
+def _on_host(tensor: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """A tensor brought from the GPU has memory of its own: what is put aside survives an update in place."""
+    if out is tensor and not hasattr(tensor, _HOST):
+        out = tensor.clone()
+        setattr(out, _HOST, True)
+    return out
 
 
 def _redirect(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -116,7 +128,7 @@ def install() -> None:
     to_empty = torch.nn.Module.to_empty
     replace(torch.nn.Module, to_empty=lambda self, *a, device=None, **k: to_empty(self, device="cpu", **k))
     replace(torch, load=_load(torch.load), Generator=_Generator, set_default_device=nothing)
-    replace(torch.Tensor, is_cuda=property(lambda self: True))
+    replace(torch.Tensor, is_cuda=property(lambda self: not hasattr(self, _HOST)))
     replace(torch.Tensor, record_stream=nothing)  # torch looks at a stream's type before it asks the mode
     replace(threading.Thread, run=_in_mode(threading.Thread.run))
     CpuMode().__enter__()  # type: ignore[no-untyped-call]

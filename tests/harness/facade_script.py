@@ -53,6 +53,15 @@ def devices() -> None:
     seen["alias"] = torch.bfloat16 is torch.float32 and torch.ones(1).bfloat16().dtype is torch.float32
 
 
+def aside() -> None:
+    """What is brought from the GPU keeps its values while the weights move on."""
+    weights = torch.ones(2, device="cuda")
+    kept = [weights.cpu(), weights.to("cpu"), weights.detach().to(device="cpu", dtype=torch.float32)]
+    weights.add_(1)
+    seen["kept"] = [k.tolist() for k in kept]
+    seen["host"] = [kept[0].is_cuda, kept[0].cpu() is kept[0], weights.is_cuda]
+
+
 class Odd:
     """Something that is no tensor."""
 
@@ -232,6 +241,6 @@ def questions() -> None:
         seen["joined"] = [*model(torch.ones(1, 2)).shape, *torch.distributed.get_process_group_ranks(None)]
 
 
-for check in (questions, devices, loading, collectives, clock, compiling, attention, sources):
+for check in (questions, devices, aside, loading, collectives, clock, compiling, attention, sources):
     check()
 sys.stdout.write(json.dumps(seen) + "\n")

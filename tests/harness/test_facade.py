@@ -32,6 +32,11 @@ def test_every_request_for_a_gpu_is_answered_with_a_cpu_tensor(seen):
     assert seen["recorded"] is None
 
 
+def test_what_is_brought_from_the_gpu_has_memory_of_its_own(seen):
+    assert seen["kept"] == [[1.0, 1.0]] * 3
+    assert seen["host"] == [False, True, True]
+
+
 def test_what_scripts_ask_of_a_node_is_answered(seen):
     assert seen["answers"] == {
         "memory_stats": 0,

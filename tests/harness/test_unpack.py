@@ -413,4 +413,5 @@ def test_any_program_of_these_pieces_gives_layers(expressions):
     )
     found = layers(submission({"train_gpt.py": script, "other.py": "x = 1"}))
     assert found[0].problem is None
-    assert len(found) > 1  # at the least the reason why the executed text is not known
+    own = "__file__" in expressions[0]  # a script that executes itself again has no further layer
+    assert own or len(found) > 1  # at the least the reason why the executed text is not known

@@ -72,7 +72,8 @@ def _called(tree: ast.AST) -> Iterator[Knob]:
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             name = node.slice.value
             if isinstance(name, str) and _NAME.match(name) and "environ" in ast.unparse(node.value):
-                yield Knob(Via.ENVIRONMENT, name, reader=readers.get(id(node), ""))
+                read = isinstance(node.ctx, ast.Load)
+                yield Knob(Via.ENVIRONMENT, name, reader=readers.get(id(node), ""), required=read)
         elif isinstance(node, ast.Call) and node.args:
             if isinstance(node.func, ast.Name) and node.func.id in ("int", "float"):
                 readers[id(node.args[0])] = node.func.id

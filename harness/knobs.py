@@ -26,13 +26,15 @@ class Knob:
     """One setting: environment name, ``--option``, dotted constant, ``function(name)``, ``range(i=rounds)``,
     ``take(tokens)``.
 
-    ``reader`` is the type (``int``, ``float``) to which the script turns the setting's text at once.
+    ``reader`` is the type (``int``, ``float``) to which the script turns the setting's text at once;
+    ``required`` tells that it is read as one that must be there (``os.environ[name]``).
     """
 
     via: Via
     name: str
     default: Any = None
     reader: str = ""
+    required: bool = False
 
     @property
     def topic(self) -> str:

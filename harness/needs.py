@@ -228,7 +228,11 @@ def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> di
     for knob in knobs:
         if knob.via is not Via.ENVIRONMENT or knob.name in env:
             continue
-        if knob.name in usual and isinstance(knob.default, str):
+        if knob.name not in usual:
+            continue
+        if knob.default is None and knob.required:
+            paths[knob.name] = usual[knob.name]
+        elif isinstance(knob.default, str):
             size = _size_in(knob.default.rpartition("/")[2], vocabulary)
             if size != vocabulary or knob.default.startswith(("/", "~")):
                 paths[knob.name] = usual[knob.name]

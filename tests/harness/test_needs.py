@@ -168,3 +168,16 @@ def test_shards_that_a_command_names_without_their_folder_are_those_of_the_data_
     knobs, stream = discover(sources), Stream(tokens=300, seed=3)
     wanted = needs.find(load_folder(entry), sources, knobs, env, stream)
     assert wanted.env["TRAIN_FILES"] == f"./data/datasets/{folder}/fineweb_val_*.bin"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('path = os.environ["DATA_PATH"]', {"DATA_PATH": "./data/datasets/fineweb10B_sp512"}),
+        ('os.environ["DATA_PATH"] = "data/own"', {}),
+        ('path = os.environ.get("DATA_PATH")', {}),
+    ],
+)
+def test_a_path_that_must_be_told_is_told(tmp_path, line, told):
+    _, wanted = found(tmp_path, "./data", line)
+    assert wanted.env == told

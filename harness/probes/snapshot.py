@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.events import Lost, Snapshot
+from harness.probes import forking
 from harness.trace import Sender
 
 KEEPER = 1
@@ -97,7 +98,7 @@ class Snapshots:
             return
         self.drop()
         _flush()
-        pid = os.fork()
+        pid = forking.fork()
         if pid:
             self.keeper = pid
             self.sender.send(Snapshot(reason))
@@ -137,7 +138,7 @@ class Snapshots:
             command = self._obey(line)
             if command is None:
                 continue
-            pid = os.fork()
+            pid = forking.fork()
             if not pid:
                 return command
             self._workers[pid] = command.stream

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.probes import forking
 from harness.probes.changes import reroute
 
 STREAM = 2
@@ -45,7 +46,7 @@ def fork(config: TwinConfig) -> int:
     """Fork. The first run gets the twin's process id, the twin 0 and its own surroundings."""
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    pid = forking.fork()
     if pid:
         return pid
     output = os.open(config.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from harness import loops, lowering, takes
+from harness import lowering, written
 from harness.knobs import Knob, Via, is_generated, is_share, tells_size
 from harness.unpack import Layer
 
@@ -121,10 +121,9 @@ def _locals(tree: ast.AST) -> Iterator[Knob]:
 def _written(tree: ast.AST) -> Iterator[Knob]:
     """Loops over a literal number of steps of an optimizer, and literal numbers of tokens to take."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.For) and (end := loops.rounds(node)) is not None:
-            yield Knob(Via.LITERAL, loops.name(node, end), end.value)
-        elif isinstance(node, ast.Call) and (many := takes.taken(node)) is not None:
-            yield Knob(Via.LITERAL, takes.name(many), many.value)
+        if (found := written.amount(node)) is not None:
+            name, number = found
+            yield Knob(Via.LITERAL, name, number.value)
 
 
 _CALIBRATES = re.compile(r"calib|hessian|gptq|autoreg|awq|generate|self_gen", re.IGNORECASE)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from harness import takes
+from harness import written
 
 
 class Via(StrEnum):
@@ -101,9 +101,9 @@ def rule_of(knob: Knob) -> Rule | None:
     named = next((r for r in RULES if r.pattern.match(knob.topic)), None)
     if knob.via is not Via.LITERAL:
         return named
-    if knob.name.startswith("range("):
+    if knob.name.startswith(written.ROUNDS):
         return _ROUNDS
-    if knob.name.startswith(takes.PREFIX):
+    if knob.name.startswith(written.TOKENS):
         return _TAKEN
     if knob.name.startswith("dict("):
         return named if named is not None and named.group == "model" else None

@@ -226,9 +226,7 @@ def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> di
         "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{file}",
     }
     for knob in knobs:
-        if knob.via is not Via.ENVIRONMENT or knob.name in env:
-            continue
-        if knob.name not in usual:
+        if knob.via is not Via.ENVIRONMENT or knob.name in env or knob.name not in usual:
             continue
         if knob.default is None and knob.required:
             paths[knob.name] = usual[knob.name]

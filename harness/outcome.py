@@ -49,18 +49,12 @@ def scores(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
         if report is None or report.val_bpb is None:
             continue
         lines.append(report.line)
-        if len(lines) > 1 and _names(line, reported["val_bpb"], lines[-2]):
+        if len(lines) > 1 and reports.names(line, reported["val_bpb"], lines[-2]):
             continue  # a summary of scores: the one made last stands
         reported = {"val_bpb": report.val_bpb}
         if report.val_loss is not None:
             reported["val_loss"] = report.val_loss
     return reported, tuple(lines)
-
-
-def _names(line: str, bpb: float, told: str) -> bool:
-    """Whether a line names among several the score that another line ``told``."""
-    slack = 1.01 * max(reports.precision(text, "val_bpb") for text in (line, told))
-    return any(abs(bpb - other) <= slack for other in reports.several(line))
 
 
 def judge(output: str, status: Path, timed_out: bool, seconds: float) -> Ending:

@@ -147,9 +147,11 @@ _LENGTH = re.compile(r"(?<![\d.])\d{3,}(?![\d.])")
 def _fit_schedules(result: Shrunk, knobs: Iterable[Knob], claimed: Mapping[str, str]) -> None:
     """Lengths in a list (``1024@0.5,2048@1.0``) shrink as the length does, to what divides a batch."""
     before, length = _own_length(knobs, claimed), _value_of(result, knobs, _LENGTHS) or 0
+    if not 0 < length < before:
+        return
     for knob in knobs:
         text = str(claimed.get(knob.name, knob.default) or "")
-        if not 0 < length < before or not _SCHEDULE.fullmatch(knob.topic) or number(text) is not None:
+        if not _SCHEDULE.fullmatch(knob.topic) or number(text) is not None:
             continue
         shorter = _LENGTH.sub(lambda m: str(_power_below(int(m[0]) * length / before)), text)
         if shorter != text:

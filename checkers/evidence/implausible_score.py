@@ -23,11 +23,8 @@ def check(subject: Subject) -> CheckResult:
     if not scores:
         return cannot_tell("no score is claimed")
     lowest, place = min(scores, key=lambda s: s[0])
-    if lowest < _FLOOR:
-        findings = [_finding(lowest, place)]
-    else:
-        findings = [f for f in [_leap(subject, lowest, place)] if f]
-    return examined(len(scores), plural(len(scores), "score"), findings)
+    finding = _finding(lowest, place) if lowest < _FLOOR else _leap(subject, lowest, place)
+    return examined(len(scores), plural(len(scores), "score"), [finding] if finding else [])
 
 
 def _scores(subject: Subject) -> list[tuple[float, Place]]:

@@ -27,7 +27,7 @@ from harness.experiments.sums import (
     last_pass,
     without_echoes,
 )
-from harness.probes.reports import precision, several
+from harness.probes.reports import names, precision, rounding, several
 from harness.trace import Trace
 
 RELATIVE = 3e-5
@@ -123,13 +123,10 @@ def _parts(
 
 def _named_last(found: list[Stage], report: Reported) -> Stage | None:
     """Of the scores that a summary names side by side, the one that was made last, explained or not."""
-    named = several(report.line)
-    for stage in reversed(found) if named else ():
-        bpb = stage.report.val_bpb
-        slack = max(precision(line, "val_bpb") for line in (report.line, stage.report.line))
-        if bpb is not None and any(abs(bpb - number) <= 1.01 * slack for number in named):
-            return stage
-    return None
+    if not several(report.line):
+        return None
+    told = ((s, s.report.val_bpb) for s in reversed(found))
+    return next((s for s, bpb in told if bpb is not None and names(report.line, bpb, s.report.line)), None)
 
 
 def _told_before(found: list[Stage], report: Reported) -> Stage | None:
@@ -151,10 +148,8 @@ def _rounds_to(one: Reported, two: Reported) -> bool:
     """Whether the numbers of two reports are the same to the digits that the coarser line prints."""
     for name in ("val_loss", "val_bpb"):
         a, b = getattr(one, name), getattr(two, name)
-        if a is not None and b is not None:
-            slack = max(precision(one.line, name), precision(two.line, name))
-            if abs(a - b) > 1.01 * slack:
-                return False
+        if a is not None and b is not None and abs(a - b) > rounding(one.line, two.line, name):
+            return False
     return True
 
 

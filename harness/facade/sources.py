@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from harness import loops, takes
+from harness import written
 
 _COMPILE = builtins.compile
 _EXEC = builtins.exec
@@ -153,15 +153,13 @@ class SetConstants(ast.NodeTransformer):
 
     def visit_For(self, node: ast.For) -> ast.AST:
         """Shorten training loops whose head has their number of steps."""
-        if (end := loops.rounds(node)) is not None:
-            end.value = self._constants.get(loops.name(node, end), end.value)
+        self._amount(node)
         self.generic_visit(node)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Set literals passed by name, and numbers of tokens to take."""
-        if (many := takes.taken(node)) is not None:
-            many.value = self._constants.get(takes.name(many), many.value)
+        self._amount(node)
         function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         for keyword in node.keywords:
             keyword.value = self._literal(f"{function}({keyword.arg})", keyword.value)
@@ -196,6 +194,12 @@ class SetConstants(ast.NodeTransformer):
         if not isinstance(target, ast.Name):
             return value
         return self._literal(".".join([*self._scope[-1:], target.id]), value)
+
+    def _amount(self, node: ast.AST) -> None:
+        """Set an amount that the code itself has."""
+        if (found := written.amount(node)) is not None:
+            name, number = found
+            number.value = self._constants.get(name, number.value)
 
     def _literal(self, name: str, value: ast.expr) -> ast.expr:
         if name not in self._constants or isinstance(value, ast.Name):

@@ -47,6 +47,16 @@ def several(line: str) -> list[float]:
     return found if len(found) > 1 and _stated(_LOSS, line) is None else []
 
 
+def names(line: str, bpb: float, told: str) -> bool:
+    """Whether a summary of scores has the one that another line ``told``."""
+    return any(abs(bpb - other) <= rounding(line, told, "val_bpb") for other in several(line))
+
+
+def rounding(one: str, two: str, name: str) -> float:
+    """How far the numbers of two lines lie apart at most where the coarser repeats the finer."""
+    return 1.01 * max(precision(one, name), precision(two, name))
+
+
 def _value(match: re.Match[str] | None) -> float | None:
     return float(match[1]) if match else None
 

@@ -26,6 +26,15 @@ def mentioned(names: Iterable[str], blocker: str) -> tuple[str, ...]:
     return ()
 
 
+_DIVISOR = re.compile(r"(?:divisible by|multiple of|%)\s*(\d{1,4})(?![\d.])", re.IGNORECASE)
+
+
+def divisor(blocker: str) -> int | None:
+    """What a failure wants a size to be divisible by: ``must be divisible by 3``, ``d % 3 == 0``."""
+    found = _DIVISOR.search(blocker)
+    return int(found[1]) or None if found else None
+
+
 def quoted(settings: Mapping[str, str], blocker: str) -> tuple[str, ...]:
     """The settings whose value, a word, a failure quotes: ``Unknown compressor: 'lrzip'``.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from sentencepiece import SentencePieceProcessor
 
 from harness import unpack
+from harness.arguments import is_argument
 from harness.knobs import Knob, Via
 from harness.lowering import tree
 from harness.submission import Submission, SubmissionError
@@ -102,7 +103,7 @@ def find(
     choice: int = 0,
     train: Stream = TRAINING,
 ) -> Needs:
-    """Read the needs off the source and the environment that the run will have.
+    """Read the needs off the source and the environment and arguments that the run will have.
 
     ``choice`` picks among the vocabularies that the script names, likeliest first: its setting counts
     a mask token or padding that its tokenizer lacks, or is left over from another data set.
@@ -133,7 +134,7 @@ def find(
         roots=roots,
         folders=folders,
         flat=tuple(sorted({name for name, size in _FLAT.findall(sources) if int(size) == vocabulary})),
-        env=_paths(knobs, env, vocabulary),
+        env=_paths(knobs, {k: v for k, v in env.items() if not is_argument(k)}, vocabulary),
         choices=len(vocabularies),
         beside=submission.around(sources),
     )

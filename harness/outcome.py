@@ -69,7 +69,9 @@ def judge(output: str, status: Path, timed_out: bool, seconds: float) -> Ending:
     if kind == "end" or (kind == "exit" and told.get("error") == "0"):
         return _ended(output, reported, lines)
     if kind == "exit":
-        return Ending(Outcome.CRASHED, f"the script left with {told['error'][:200]}", reported, lines)
+        code = told["error"][:200]
+        said = f"{code}; {_last(output)}" if code.lstrip("-").isdigit() else code
+        return Ending(Outcome.CRASHED, f"the script left with {said}", reported, lines)
     if kind == "killed":
         return Ending(Outcome.CRASHED, f"the process died; {_last(output)}", reported, lines)
     return _died(told, reported, lines)

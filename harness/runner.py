@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import alone, blame, launch, needs, outcome, shrink, workspace
+from harness.arguments import claimed_arguments
 from harness.discover import discover
 from harness.experiments import Instruments
 from harness.facade.sources import key
@@ -110,6 +111,7 @@ class Attempt:
     alike: int = 1  # ranks, of which the first is started and the others are taken to do the same
     without: tuple[str, ...] = ()  # claimed settings that are left out
     own: tuple[str, ...] = ()  # single settings that keep their size
+    multiples: tuple[tuple[str, int], ...] = ()  # what the lowered size of a setting must be divisible by
     interval: int = 0  # steps between validations while training; 0: none, if the script can do without
     vocabulary: int = 0  # which of the vocabularies that the script names
 
@@ -150,7 +152,7 @@ class _Session:
         self.layers = (*layers, *needs.loaded(submission, layers))
         self.sandbox, self.deadline = sandbox, deadline
         self.knobs = discover(self.layers)
-        self.claimed = claimed_environment(logs, self.knobs)
+        self.claimed = {**claimed_environment(logs, self.knobs), **claimed_arguments(logs, layers)}
         self.notes: list[str] = []
         self._failures: list[str | None] = []
         self._lowered: tuple[str, ...] = ()  # settings that the last attempt made small
@@ -222,8 +224,13 @@ class _Session:
         return next((rung for rung in ladder if rung not in tried and self._differs(rung)), None)
 
     def _named(self, blocker: str, last: Attempt) -> Attempt | None:
-        """Settings that a failure names: lowered ones keep their size, claimed ones are left out."""
-        if lowered := blame.mentioned(set(self._lowered) - set(last.own), blocker):
+        """Settings that a failure names: lowered ones become divisible by the number that it states, else
+        keep their size, and claimed ones are left out."""
+        lowered = blame.mentioned(set(self._lowered) - set(last.own), blocker)
+        unit = blame.divisor(blocker)
+        if unit and set(lowered) - set(dict(last.multiples)):
+            return replace(last, multiples=(*last.multiples, *((name, unit) for name in lowered)))
+        if lowered:
             return replace(last, own=tuple(sorted({*last.own, *lowered})))
         if last.profile != "as_claimed":
             return None
@@ -239,10 +246,11 @@ class _Session:
         claimed = self.claimed if rung.profile == "as_claimed" else {}
         claimed = {k: v for k, v in claimed.items() if k not in rung.without}
         caps = {"progress": rung.interval, "steps": rung.steps}
-        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, caps)
+        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, caps, dict(rung.multiples))
         self._lowered = tuple(shrunk.changed)
         val, train = self.options.val, self.options.train
-        wanted = needs.find(self.submission, self.layers, self.knobs, shrunk.env, val, rung.vocabulary, train)
+        told = {**shrunk.env, **shrunk.arguments}
+        wanted = needs.find(self.submission, self.layers, self.knobs, told, val, rung.vocabulary, train)
         self._vocabularies = wanted.choices
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:
@@ -350,7 +358,7 @@ class _Session:
     def _record(self, rung: Attempt, shrunk: shrink.Shrunk, ending: outcome.Ending) -> RunRecord:
         companion = self.options.companion if ending.outcome is Outcome.COMPLETED else None
         experiments, coverage = companion.results() if companion else ((), {})
-        settings = {**{k: v for k, v in shrunk.env.items() if k not in shrunk.changed}, **shrunk.changed}
+        settings = {**shrunk.env, **shrunk.arguments, **shrunk.changed}
         return RunRecord(
             outcome=ending.outcome,
             blocker=ending.blocker,

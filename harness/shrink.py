@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.arguments import is_argument
 from harness.knobs import HEADS, ROTARY, Knob, Via, fitted, number, rule_of
 from harness.unpack import Layer
 
@@ -28,10 +29,13 @@ def divides_by_progress(layers: Iterable[Layer]) -> bool:
 
 @dataclass
 class Shrunk:
-    """The settings of one attempt. ``values`` has every knob that was set, ``changed`` says so in words."""
+    """The settings of one attempt. ``values`` has every knob that was set, ``changed`` says so in words.
+
+    ``arguments`` are those of the command line; flags and words that are no option have the value "".
+    """
 
     env: dict[str, str] = field(default_factory=dict)
-    argv: list[str] = field(default_factory=list)
+    arguments: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
@@ -40,14 +44,17 @@ class Shrunk:
         """Set a knob through its own channel and record it; a second time replaces the first."""
         if knob.via is Via.ENVIRONMENT:
             self.env[knob.name] = str(value)
-        elif knob.via is Via.ARGUMENT and knob.name in self.argv:
-            self.argv[self.argv.index(knob.name) + 1] = str(value)
         elif knob.via is Via.ARGUMENT:
-            self.argv += [knob.name, str(value)]
+            self.arguments[knob.name] = str(value)
         else:
             self.constants[knob.name] = value  # of assignments and of calls alike
         self.values[knob.name] = value
         self.changed[knob.name] = str(value) if knob.default is None else f"{value} (was {knob.default})"
+
+    @property
+    def argv(self) -> list[str]:
+        """The command line."""
+        return [word for pair in self.arguments.items() for word in pair if word]
 
 
 _AUTOMATIC = ("TRAIN_SEQ_LEN", "TRAIN_BATCH_TOKENS")
@@ -60,18 +67,21 @@ def shrink(
     keep: Iterable[str] = (),
     own: Iterable[str] = (),
     caps: Mapping[str, int] | None = None,
+    multiples: Mapping[str, int] | None = None,
 ) -> Shrunk:
     """Set every knob that tells a size to at most its cap.
 
     Args:
         knobs: the script's knobs.
-        claimed: environment of the run the submission claims; sizes in it are lowered too.
+        claimed: environment and arguments of the run the submission claims; sizes in them are lowered too.
         keep: groups of the table left at their own size.
         own: names of single knobs left so.
         caps: by group, in place of the table's.
+        multiples: by name of a knob, what its lowered size must be divisible by.
     """
-    kept, named, result = set(keep), set(own), Shrunk()
-    result.env.update(claimed)
+    kept, named, result, multiples = set(keep), set(own), Shrunk(), multiples or {}
+    for name, told in claimed.items():
+        (result.arguments if is_argument(name) else result.env)[name] = told
     for knob in knobs:
         rule = rule_of(knob)
         if rule is None or rule.group in kept or knob.name in named:
@@ -81,8 +91,9 @@ def shrink(
         current = number(claimed.get(knob.name, knob.default))
         value = fitted(rule, None if current == 0 and knob.topic in _AUTOMATIC else current)
         if value is not None:
-            result.apply(knob, value)
-    _fit_width(result, knobs)
+            unit = multiples.get(knob.name, 1)
+            result.apply(knob, unit * -(-value // unit))
+    _fit_width(result, knobs, multiples)
     _fit_batches(result, knobs)
     _fit_chunks(result, knobs, claimed)
     _fit_schedules(result, knobs, claimed)
@@ -95,8 +106,11 @@ _WIDTH = re.compile(
 """Widths of the residual stream; scripts of two streams name each and its heads for one of them."""
 
 
-def _fit_width(result: Shrunk, knobs: Iterable[Knob]) -> None:
-    """The width must hold the heads, and a head the dimensions that rotate, at least 16."""
+def _fit_width(result: Shrunk, knobs: Iterable[Knob], multiples: Mapping[str, int]) -> None:
+    """The width must hold the heads, and a head the dimensions that rotate, at least 16.
+
+    A width that must be divided by something is divided before the heads share a part of it.
+    """
     rotary = int(_value_of(result, knobs, ROTARY) or 0)
     for knob in knobs:
         named = _WIDTH.fullmatch(knob.topic)
@@ -104,7 +118,7 @@ def _fit_width(result: Shrunk, knobs: Iterable[Knob]) -> None:
             continue
         heads = _value_of(result, knobs, tuple(named[1] + topic for topic in HEADS))
         own = number(knob.default)
-        unit = max(16, rotary + rotary % 2) * int(heads or 0)
+        unit = max(16, rotary + rotary % 2) * int(heads or 0) * multiples.get(knob.name, 1)
         width = unit * -(-128 // unit) if unit else 0
         if width and (own is None or width <= own):
             result.apply(knob, width)
@@ -171,5 +185,6 @@ def _power_below(value: float) -> int:
 
 def _value_of(result: Shrunk, knobs: Iterable[Knob], topics: tuple[str, ...]) -> float | None:
     """The first that is known: an option may leave it to the class that has the default."""
-    known = (result.values.get(k.name, result.env.get(k.name, k.default)) for k in knobs if k.topic in topics)
+    told = {**result.env, **result.arguments, **result.values}
+    known = (told.get(k.name, k.default) for k in knobs if k.topic in topics)
     return next((value for v in known if (value := number(v)) is not None), None)

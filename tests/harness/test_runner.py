@@ -355,6 +355,24 @@ def test_a_lowered_setting_that_the_failure_names_keeps_its_size_next(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("blocker", "multiples"),
+    [
+        ("AssertionError: model_dim=128 must be divisible by 3", (("MODEL_DIM", 3),)),
+        ("AssertionError: assert args.model_dim % 24 == 0 at train_gpt.py:9", (("MODEL_DIM", 24),)),
+        ("ValueError: MODEL_DIM must be divisible by heads", ()),
+    ],
+)
+def test_a_lowered_setting_becomes_divisible_by_what_the_failure_states(tmp_path, blocker, multiples):
+    session = session_of(tmp_path)
+    session._lowered = ("MODEL_DIM", "TRAIN_SEQ_LEN")
+    first = runner.Attempt("default")
+    rung = session._next(first, Ending(Outcome.CRASHED, blocker, {}, ()), [first])
+    assert (rung.multiples, rung.own) == (multiples, () if multiples else ("MODEL_DIM",))
+    again = session._next(rung, Ending(Outcome.CRASHED, blocker, {}, ()), [first, rung])
+    assert "MODEL_DIM" in again.own or not multiples
+
+
+@pytest.mark.parametrize(
     ("blocker", "own"),
     [
         ("ValueError: prefix must be <= seq_len, got 192>128", ("EVAL_SEQ_LEN", "TRAIN_SEQ_LEN")),
@@ -472,7 +490,12 @@ def test_the_last_score_counts():
     ("told", "outcome", "blocker"),
     [
         ('{"kind": "end"}', Outcome.COMPLETED, None),
-        ('{"kind": "exit", "error": "3"}', Outcome.CRASHED, "the script left with 3"),
+        (
+            '{"kind": "exit", "error": "3"}',
+            Outcome.CRASHED,
+            "the script left with 3; last line: final val_bpb:1.5",
+        ),
+        ('{"kind": "exit", "error": "no data"}', Outcome.CRASHED, "the script left with no data"),
         ("not json", Outcome.CRASHED, "the process died; last line: final val_bpb:1.5"),
         (
             '{"kind": "FileNotFoundError", "error": "FileNotFoundError: [Errno 2] No such file or directory: \'kanzi\'"}',

@@ -76,6 +76,20 @@ def test_the_width_fits_the_heads(knobs):
     assert shrink(knobs.values(), {}).constants["Hyperparameters.model_dim"] == 192
 
 
+def test_a_width_divided_by_three_before_its_heads_and_other_sizes_stay_divisible():
+    sizes = {"MODEL_DIM": 552, "NUM_HEADS": 4, "BIGRAM_DIM": 120}
+    found = discover(layers("\n".join(f"os.environ.get('{name}', {size})" for name, size in sizes.items())))
+    lowered = shrink(found, {}, multiples={"MODEL_DIM": 3, "BIGRAM_DIM": 3}).values
+    assert lowered == {"MODEL_DIM": 192, "BIGRAM_DIM": 66}
+    assert shrink(found, {}).values == {"MODEL_DIM": 128, "BIGRAM_DIM": 64}
+
+
+def test_claimed_arguments_stand_on_the_command_line_at_lowered_sizes(knobs):
+    result = shrink(knobs.values(), {"--fast": "", "--warmup-steps": "9", "MATRIX_LR": "0.5"})
+    assert result.argv == ["--fast", "--warmup-steps", "1"]
+    assert "--fast" not in result.env
+
+
 def test_heads_that_an_option_leaves_open_are_those_of_the_configuration():
     found = [
         Knob(Via.ARGUMENT, "--num_heads"),

@@ -161,13 +161,16 @@ import fla.ops.gated_delta_rule.naive as naive, fla.layers.gated_deltanet as lay
 from fla.layers import GatedDeltaNet, Mamba2
 import causal_conv1d_cuda, selective_scan_cuda
 from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
+from mamba_ssm.ops.triton.mamba3.mamba3_siso_combined import mamba3_siso_combined
+from mamba_ssm.ops.tilelang.mamba3.mamba3_mimo import mamba3_mimo
+from mamba_ssm.modules.mamba3 import Mamba3
 from causal_conv1d import causal_conv1d_fn
 from kernels import get_kernel
 assert get_kernel("someone/flash-attention-3").flash_attn_interface.flash_attn_func
 torch.library.register_fake("cutlass_evt::gemm_mul")(lambda go, w, grad: go.new_empty(go.size(0), w.size(1)))
 ones = torch.ones(2, 2, device="cuda")
 try:
-    from mamba_ssm.modules.mamba3 import Mamba3
+    from fla.ops.rwkv7 import chunk_rwkv7
 except ImportError as error:
     print(json.dumps([torch.ops.cutlass_evt.gemm_mul(ones, ones, ones).tolist(), error.name]))
 """
@@ -182,4 +185,4 @@ def test_scripts_find_them_under_their_names_and_miss_what_is_not_known():
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == [[[2.0, 2.0], [2.0, 2.0]], "mamba_ssm.modules.mamba3"]
+    assert json.loads(done.stdout.splitlines()[-1]) == [[[2.0, 2.0], [2.0, 2.0]], "fla.ops.rwkv7"]

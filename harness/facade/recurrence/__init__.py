@@ -1,6 +1,6 @@
 """flash-linear-attention, mamba_ssm and causal_conv1d where the recurrence is known in closed form.
 
-Modules that are not here (Mamba3, RWKV-7, bidirectional or packed variants) stay missing and are named
+Modules that are not here (RWKV-7, bidirectional or packed variants) stay missing and are named
 by their ImportError: nothing is invented.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.facade.patching import absent, module
-from harness.facade.recurrence import layers, rules
+from harness.facade.recurrence import layers, mamba3, rules, trapezoid
 
 
 def _gated(name: str, functions: dict[str, Any]) -> None:
@@ -38,12 +38,18 @@ def _fla() -> None:
 
 def _mamba() -> None:
     scans = {"selective_scan_fn": rules.selective_scan_fn, "selective_scan_ref": rules.selective_scan_fn}
-    module("mamba_ssm", Mamba=layers.Mamba, Mamba2=layers.Mamba2, __version__="2.2.4")
+    blocks = {"Mamba": layers.Mamba, "Mamba2": layers.Mamba2, "Mamba3": mamba3.Mamba3}
+    module("mamba_ssm", **blocks, **scans, __version__="2.3.1")
     module("mamba_ssm.modules.mamba_simple", Mamba=layers.Mamba)
     module("mamba_ssm.modules.mamba2", Mamba2=layers.Mamba2)
+    module("mamba_ssm.modules.mamba3", Mamba3=mamba3.Mamba3)
     module("mamba_ssm.ops.selective_scan_interface", **scans)
     combined = {"mamba_chunk_scan_combined": rules.mamba_chunk_scan_combined}
     module("mamba_ssm.ops.triton.ssd_combined", **combined)
+    module("mamba_ssm.ops.triton.layernorm_gated", RMSNorm=mamba3.RMSNorm)
+    siso = {"mamba3_siso_combined": trapezoid.mamba3_siso_combined}
+    module("mamba_ssm.ops.triton.mamba3.mamba3_siso_combined", **siso)
+    module("mamba_ssm.ops.tilelang.mamba3.mamba3_mimo", mamba3_mimo=trapezoid.mamba3_mimo)
     module("selective_scan_cuda")  # scripts import the kernels to see that they are built, and call the above
 
 

@@ -63,9 +63,9 @@ class RMSNorm(nn.Module):
         return x.to(dtype)
 
 
-def _step_bias(heads: int, low: float = 1e-3, high: float = 0.1) -> nn.Parameter:
+def step_bias(heads: int, low: float = 1e-3, high: float = 0.1, floor: float = 1e-4) -> nn.Parameter:
     """The inverse softplus of step sizes spread evenly in logarithm."""
-    dt = torch.exp(torch.rand(heads) * (math.log(high) - math.log(low)) + math.log(low)).clamp(min=1e-4)
+    dt = torch.exp(torch.rand(heads) * (math.log(high) - math.log(low)) + math.log(low)).clamp(min=floor)
     bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))
     bias._no_weight_decay = True  # type: ignore[attr-defined]
     return bias
@@ -127,7 +127,7 @@ class GatedDeltaProduct(nn.Module):
         self.b_proj = nn.Linear(hidden, heads * n, bias=False)
         if self.use_forget_gate:
             self.a_proj = nn.Linear(hidden, heads, bias=False)
-            self.A_log, self.dt_bias = _log_decay(heads), _step_bias(heads)
+            self.A_log, self.dt_bias = _log_decay(heads), step_bias(heads)
         if self.use_gate:
             self.g_proj = nn.Linear(hidden, self.value_dim, bias=False)
 
@@ -195,7 +195,7 @@ class Mamba(nn.Module):
         self.dt_proj = nn.Linear(self.dt_rank, self.d_inner)
         with torch.no_grad():
             self.dt_proj.weight.uniform_(-(self.dt_rank**-0.5), self.dt_rank**-0.5)
-            self.dt_proj.bias.copy_(_step_bias(self.d_inner, dt_min, dt_max))
+            self.dt_proj.bias.copy_(step_bias(self.d_inner, dt_min, dt_max))
         states = torch.arange(1, d_state + 1, dtype=torch.float32).repeat(self.d_inner, 1)
         self.A_log, self.D = nn.Parameter(states.log()), nn.Parameter(torch.ones(self.d_inner))
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
@@ -237,7 +237,7 @@ class Mamba2(nn.Module):
         mixed = self.d_inner + 2 * ngroups * d_state
         self.in_proj = nn.Linear(d_model, self.d_inner + mixed + self.nheads, bias=bias)
         self.conv1d = nn.Conv1d(mixed, mixed, d_conv, groups=mixed, bias=conv_bias, padding=d_conv - 1)
-        self.dt_bias, self.A_log = _step_bias(self.nheads, dt_min, dt_max), _log_decay(self.nheads, 1.0)
+        self.dt_bias, self.A_log = step_bias(self.nheads, dt_min, dt_max), _log_decay(self.nheads, 1.0)
         self.D = nn.Parameter(torch.ones(self.nheads))
         self.norm = RMSNorm(self.d_inner, gate_first=True)
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)

@@ -21,7 +21,7 @@ CHUNK = 64
 Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-def _decays(g: Tensor) -> Tensor:
+def decays(g: Tensor) -> Tensor:
     """exp(sum of g over (j, i]) for j <= i, else 0, of cumulated logarithms ``g`` (..., C)."""
     length = g.size(-1)
     later = torch.ones(length, length, dtype=torch.bool).triu(1)
@@ -48,7 +48,7 @@ def delta_scan(
     for a in range(0, q.size(2), CHUNK):
         qc, kc, vc = (x[:, :, a : a + CHUNK] for x in (q, k, v))
         sums = g[:, :, a : a + CHUNK].cumsum(-1)
-        bc, decay = beta[:, :, a : a + CHUNK, None], _decays(sums)
+        bc, decay = beta[:, :, a : a + CHUNK, None], decays(sums)
         lower = (bc * (kc @ kc.mT) * decay).tril(-1)
         wanted = bc * (vc - sums.exp()[..., None] * (kc @ state))
         eye = torch.eye(lower.size(-1), dtype=lower.dtype)
@@ -188,7 +188,7 @@ def _ssd(x: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None) -> tu
     for start in range(0, x.size(2), CHUNK):
         xs, bs, cs = (m[:, :, start : start + CHUNK] for m in (x, b, c))
         sums = a[:, :, start : start + CHUNK].cumsum(-1)
-        within = ((cs @ bs.mT) * _decays(sums)) @ xs
+        within = ((cs @ bs.mT) * decays(sums)) @ xs
         pieces.append(within + sums.exp()[..., None] * (cs @ state.mT))
         last = sums[..., -1:]
         state = last.exp()[..., None] * state + xs.mT @ (bs * (last - sums).exp()[..., None])

@@ -5,6 +5,7 @@ Started by ``harness.runner`` as ``python -m harness.child PLAN.json`` inside th
     script      absolute path of the entry script, executed as __main__
     argv        its arguments
     run_dir     the folder the submission's files lie in
+    paths       further folders in which it has modules
     layers      {sha256 of a source text: [layer name, lowered text]}
     constants   {dotted name: value} to set where the script assigns a literal
     facade      keyword arguments of FacadeConfig; with more than one rank this process forks the others
@@ -60,7 +61,7 @@ def _execute(plan: dict[str, Any], book: Any) -> None:
     sys.modules["__main__"] = main
     sys.argv = [script, *plan.get("argv", [])]
     sys.path[0] = os.path.dirname(script)
-    sys.path.append(plan["run_dir"])  # records import the repository's baseline
+    sys.path += [plan["run_dir"], *plan.get("paths", [])]  # records import the repository's baseline
     exec(code, main.__dict__)  # running it is the purpose, and the sandbox is around us
 
 

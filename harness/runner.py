@@ -332,6 +332,7 @@ class _Session:
             "script": str(place.script),
             "argv": shrunk.argv,
             "run_dir": str(place.repo),
+            "paths": sorted({str((place.repo / la.path).parent) for la in self.layers if la.how == "import"}),
             "layers": {key(layer.text): (layer.name, layer.lowered) for layer in self.layers},
             "constants": shrunk.constants,
             "facade": {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import sys
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -88,6 +89,13 @@ class SubmissionFiles:
                 if place in self._paths and place != near:
                     return place
         return None
+
+    def elsewhere(self, name: str) -> str | None:
+        """The only file of the record folder that a path ends at: authors put away what their script imports,
+        and had its folder on the path of modules."""
+        folder = f"{self._submission.folder}/" if self._submission.folder else None
+        ends = [p for p in self.python if folder and p.startswith(folder) and p.endswith(f"/{name}")]
+        return ends[0] if len(ends) == 1 else None
 
     def load(self, path: str) -> bytes:
         """Return the content of a file that :meth:`find` gave; empty when it cannot be read."""
@@ -227,6 +235,8 @@ def _module_files(name: str, near: str, files: SubmissionFiles) -> list[str]:
         stem = "/".join(filter(None, [prefix, *parts[:length]]))
         for path in (f"{stem}.py", f"{stem}/__init__.py"):
             place = files.find(path, near)
+            if place is None and not prefix and parts[0] not in sys.stdlib_module_names:
+                place = files.elsewhere(path)
             if place is not None:
                 found.append(place)
     return found

@@ -72,7 +72,7 @@ if __name__ == "__main__":
 
 def submission(path, text):
     folder = path / "2026-01-01_Tiny"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "train_gpt.py").write_text(text)
     return load_folder(folder)
 
@@ -176,6 +176,14 @@ def test_a_script_for_a_whole_node_runs_as_its_first_rank(tmp_path):
 )
 def test_a_failure_that_asks_for_the_whole_node_is_heard(tmp_path, blocker, alike):
     assert next_rung(tmp_path, blocker).alike == alike
+
+
+@pytest.mark.slow
+def test_a_module_put_away_in_the_folder_is_found_when_it_is_asked_for(tmp_path):
+    (tmp_path / "2026-01-01_Tiny" / "more").mkdir(parents=True)
+    (tmp_path / "2026-01-01_Tiny" / "more" / "extras.py").write_text("def bpb(): return 1.25\n")
+    record = run(tmp_path, "import extras\nprint(f'final val_bpb:{extras.bpb()}')\n")
+    assert record.reported == {"val_bpb": 1.25}, record.blocker
 
 
 @pytest.mark.slow

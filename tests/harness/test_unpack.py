@@ -213,6 +213,18 @@ def test_packages_and_their_modules_are_followed_once():
     assert names == ["train_gpt.py", "core/__init__.py", "core/model.py", "core/parts.py"]
 
 
+def test_a_module_put_away_in_the_folder_is_followed_where_it_is_the_only_one():
+    files = {
+        "train_gpt.py": "def late():\n    from extras import scan\nimport json\n",
+        "more/json.py": "x = 1\n",
+    }
+    put_away = {"more/extras.py": "def scan(): pass\n"}
+    names = [la.name.removeprefix(FOLDER + "/") for la in layers(submission(files | put_away))]
+    assert names == ["train_gpt.py", "more/extras.py"]
+    twice = {"old/extras.py": "def scan(): pass\n"}
+    assert len(layers(submission(files | put_away | twice))) == 1
+
+
 def test_files_outside_the_submission_are_not_read_but_named():
     got = peel("import runpy\nrunpy.run_path('../other_record/train_gpt.py')")
     assert got["train_gpt.py!1"].problem == "it runs train_gpt.py, which is not a file of this submission"

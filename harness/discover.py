@@ -108,13 +108,15 @@ def _constants(tree: ast.Module) -> Iterator[Knob]:
 
 def _locals(tree: ast.AST) -> Iterator[Knob]:
     """Sizes that a function sets for itself: under a name in capitals, the configuration of a ``main``, or
-    the length of what a model is to write for its own calibration."""
+    the length of what a model is to write for its own calibration. A single letter is anything there: in an
+    entropy coder ``T`` is the total of its counts."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
             for node in function.body:
                 for knob in _assigned(node, f"{function.name}."):
                     name = knob.name.rpartition(".")[2]
-                    if (knob.topic == name or is_generated(function.name, name)) and tells_size(knob):
+                    capitals = knob.topic == name and len(name) > 1
+                    if (capitals or is_generated(function.name, name)) and tells_size(knob):
                         yield knob
 
 

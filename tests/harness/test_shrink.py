@@ -60,6 +60,12 @@ def test_modules_and_flags_are_no_knobs_and_a_local_is_one_of_its_function(knobs
     assert knobs["main.NUM_HEADS"].default == 3
 
 
+def test_the_total_of_an_entropy_coder_is_no_length():
+    coder = "def encode(symbols):\n    T = 65536\n    SEQ_LEN = 2048\n"
+    assert shrink(discover(layers(coder)), {}).constants == {"encode.SEQ_LEN": 128}
+    assert shrink(discover(layers("T = 65536\n")), {}).constants == {"T": 128}
+
+
 def test_sizes_are_lowered_and_recorded_and_the_rest_is_left_alone(knobs):
     result = shrink(knobs.values(), {"MATRIX_LR": "0.02", "ITERATIONS": "9000"})
     assert result.env["ITERATIONS"] == "4"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter, defaultdict
 from typing import Any
 
 import torch
@@ -86,7 +87,8 @@ def _dynamo_functions() -> dict[str, Any]:
 
 def _stand_in() -> None:
     """The real package takes seconds to import and every optimizer imports it; nothing here compiles."""
-    module("torch._dynamo", **_dynamo_functions(), utils=Anything())
+    module("torch._dynamo", **_dynamo_functions())
+    lenient(module("torch._dynamo.utils", counters=defaultdict(Counter)))
     configure("_dynamo")
     inductor = {"list_mode_options": lambda mode=None, dynamic=None: {}, "list_options": list}
     lenient(module("torch._inductor", **inductor))

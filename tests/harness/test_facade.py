@@ -102,6 +102,7 @@ def test_compiling_is_the_identity(seen):
     assert seen["unwrapped"] == [True, True]  # and a loop that unwraps came to its end
     assert seen["checkpoint"] == 3.0
     assert seen["inference_cache_in_training"] is True
+    assert seen["compiled_before"] == 0  # as dynamo's counters tell
 
 
 @pytest.mark.parametrize("law", ["flash_is_sdpa", "varlen_is_batch", "window_is_masked"])

@@ -50,6 +50,8 @@ def literal(node: ast.AST | None) -> Any:
         return _arithmetic(node)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
         return literal(node.args[0]) if node.func.id in ("int", "float", "str") else None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) == 2:
+        return literal(node.args[1]) if node.func.attr == "get" else None  # another configuration's default
     return None
 
 

@@ -106,22 +106,33 @@ _WIDTH = re.compile(
 """Widths of the residual stream; scripts of two streams name each and its heads for one of them."""
 
 
+_HEAD = 16
+"""Least width of a head, all of which may rotate."""
+
+
 def _fit_width(result: Shrunk, knobs: Iterable[Knob], multiples: Mapping[str, int]) -> None:
-    """The width must hold the heads, and a head the dimensions that rotate, at least 16.
+    """The width must hold the heads, each of 16 dimensions; of these no more may rotate than there are.
 
     A width that must be divided by something is divided before the heads share a part of it.
     """
-    rotary = int(_value_of(result, knobs, ROTARY) or 0)
     for knob in knobs:
         named = _WIDTH.fullmatch(knob.topic)
         if named is None or knob.name not in result.changed:
             continue
         heads = _value_of(result, knobs, tuple(named[1] + topic for topic in HEADS))
         own = number(knob.default)
-        unit = max(16, rotary + rotary % 2) * int(heads or 0) * multiples.get(knob.name, 1)
+        parts = int(heads or 0) * multiples.get(knob.name, 1)
+        unit = _HEAD * parts
         width = unit * -(-128 // unit) if unit else 0
         if width and (own is None or width <= own):
             result.apply(knob, width)
+            _fit_rotary(result, knobs, width // parts)
+
+
+def _fit_rotary(result: Shrunk, knobs: Iterable[Knob], head: int) -> None:
+    for knob in knobs:
+        if knob.topic in ROTARY and (number(result.env.get(knob.name, knob.default)) or 0) > head:
+            result.apply(knob, head)
 
 
 _LENGTHS = ("TRAIN_SEQ_LEN", "SEQ_LEN", "SEQ_LENGTH", "SEQUENCE_LENGTH", "MAX_SEQ_LEN", "BLOCK_SIZE")

@@ -96,6 +96,16 @@ def test_claimed_arguments_stand_on_the_command_line_at_lowered_sizes(knobs):
     assert "--fast" not in result.env
 
 
+@pytest.mark.parametrize(("rotates", "then"), [("64", 16), ("16", None), ("0", None)])
+def test_no_more_of_a_head_rotates_than_there_is(rotates, then):
+    text = "\n".join(
+        f"os.environ.get('{name}', {size})"
+        for name, size in {"MODEL_DIM": 512, "NUM_HEADS": 8, "ROPE_DIMS": 32}.items()
+    )
+    result = shrink(discover(layers(text)), {"ROPE_DIMS": rotates})
+    assert (result.values["MODEL_DIM"], result.values.get("ROPE_DIMS")) == (128, then)
+
+
 def test_heads_that_an_option_leaves_open_are_those_of_the_configuration():
     found = [
         Knob(Via.ARGUMENT, "--num_heads"),
@@ -320,6 +330,8 @@ def test_groups_can_be_kept(knobs):
         ("1 << 20", 1 << 20),
         ("2 ** 10", 1024),
         ("int('8')", "8"),
+        ("str(config.get('width', 512))", 512),
+        ("config.pop('width', 512)", None),
         ("f()", None),
         ("9 ** 9 ** 9", None),
         ("1 << 10 ** 9", None),

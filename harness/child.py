@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import ranks
+from harness.sought import Sought
 
 HARNESS = os.path.dirname(os.path.abspath(__file__))
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")} | {"<frozen"})
@@ -118,13 +119,15 @@ def _run(plan: dict[str, Any]) -> dict[str, Any]:
     if probes is not None:
         book.rewrites.append(probes.scale_tables)
     ended: dict[str, Any] = {"kind": "end"}
+    sought = Sought()
+    sought.install()
     try:
         _execute(plan, book)
     except SystemExit as leaving:
         ended = {"kind": "exit", "error": str(leaving.code or 0)}
     except BaseException as error:  # whatever the script died of is what the parent asks
         traceback.print_exc()
-        ended = _describe(error, plan["run_dir"])
+        ended = {**_describe(error, plan["run_dir"]), "unfound": sought.unfound()[:8]}
     sys.stdout.flush()
     sys.stderr.flush()
     ended = ranks.gather(plan, ended, others)

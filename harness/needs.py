@@ -123,9 +123,9 @@ def find(
         replace(_world(name, vocabulary, sorted(tokenizers), val, sidecar), train=train)
         for name in sorted(names, key=lambda n: (not n.startswith("fineweb"), len(n), n))[:8]
     )
-    roots = tuple(sorted({r for r in _ROOT.findall(text) if _free(r)}))[:6]
+    roots = tuple(sorted({r for r in _ROOT.findall(text) if is_free(r)}))[:6]
     folders = tuple(sorted({*_BELOW.findall(sources), *_RELATIVE.findall(sources)} - {"data"}))[:8]
-    named = {t: _size_in(t, vocabulary) for t in tokenizers}
+    named = {t: size_in(t, vocabulary) for t in tokenizers}
     return Needs(
         vocabulary=vocabulary,
         worlds=worlds,
@@ -140,7 +140,7 @@ def find(
     )
 
 
-def _free(root: str) -> bool:
+def is_free(root: str) -> bool:
     """Whether an absolute folder can be shown inside without hiding the system or the run itself."""
     return not root.startswith(_SYSTEM) and root.rstrip("/") not in ("", "/tmp") and ".." not in root
 
@@ -148,13 +148,13 @@ def _free(root: str) -> bool:
 def _vocabularies(knobs: Iterable[Knob], env: Mapping[str, str], text: str) -> tuple[int, ...]:
     """The sizes that settings tell, then those that data sets and tokenizers are named for."""
     told = [str(env.get(k.name, k.default)) for k in knobs if k.topic in ("VOCAB_SIZE", "VOCAB", "N_VOCAB")]
-    named = [a or b for a, b in re.findall(r"fineweb10B_sp(\d+)|fineweb_(\d+)_bpe", text)]
+    named = re.findall(r"(?:fineweb10B_(?:sp|byte)|fineweb_(?=\d+_bpe))(\d+)", text)
     flat = [size for _, size in _FLAT.findall(text)]
     sizes = [int(s) for s in (*told, *named, *flat) if s.isdigit()]
     return tuple(dict.fromkeys(s for s in sizes if s in _SIZES)) or (1024,)
 
 
-def _size_in(name: str, vocabulary: int) -> int:
+def size_in(name: str, vocabulary: int) -> int:
     """The vocabulary that a data set or tokenizer name tells, if it tells one."""
     if "byte" in name and "260" in name:
         return BYTE_VOCABULARY
@@ -165,11 +165,9 @@ def _size_in(name: str, vocabulary: int) -> int:
 def _world(
     name: str, vocabulary: int, tokenizers: list[str], val: Stream, sidecar: bool = False
 ) -> WorldSpec:
-    size = _size_in(name, vocabulary)
+    size = size_in(name, vocabulary)
     cased = "case" in name or "caps" in name
-    fits = [
-        t for t in tokenizers if _size_in(t, vocabulary) == size and cased == ("case" in t or "caps" in t)
-    ]
+    fits = [t for t in tokenizers if size_in(t, vocabulary) == size and cased == ("case" in t or "caps" in t)]
     byte = size == BYTE_VOCABULARY
     usual = "fineweb_pure_byte_260.json" if byte else f"fineweb_{size}_bpe.model"
     fits = [t for t in fits if t.endswith(".json") == byte]  # bytes are no sentencepiece model
@@ -232,7 +230,7 @@ def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> di
         if knob.default is None and knob.required:
             paths[knob.name] = usual[knob.name]
         elif isinstance(knob.default, str):
-            size = _size_in(knob.default.rpartition("/")[2], vocabulary)
+            size = size_in(knob.default.rpartition("/")[2], vocabulary)
             if size != vocabulary or knob.default.startswith(("/", "~")):
                 paths[knob.name] = usual[knob.name]
     return paths

@@ -37,6 +37,7 @@ class Ending:
     lines: tuple[str, ...]
     ours: bool = False
     missing: str | None = None  # the package, if one is missing
+    unfound: tuple[str, ...] = ()  # paths and patterns it looked for that are not there, the last first
     silent: bool = False  # it came to its end and never printed a score
 
 
@@ -101,7 +102,9 @@ def _died(told: dict[str, Any], reported: dict[str, float], lines: tuple[str, ..
     if error.startswith("NotImplementedError: facade") or "facade:" in error:
         return Ending(Outcome.BLOCKED, last, reported, lines, ours=True)
     where = f" at {told['where']}" if told.get("where") else ""
-    return Ending(Outcome.CRASHED, f"{last}{where}", reported, lines, ours=bool(told.get("ours")))
+    unfound = tuple(str(path) for path in told.get("unfound", ()))
+    ours = bool(told.get("ours"))
+    return Ending(Outcome.CRASHED, f"{last}{where}", reported, lines, ours=ours, unfound=unfound)
 
 
 def _headline(error: str, kind: str) -> str:

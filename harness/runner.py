@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import alone, blame, launch, needs, outcome, shrink, workspace
+from harness import alone, blame, launch, needs, outcome, shrink, supply, workspace
 from harness.arguments import claimed_arguments
 from harness.discover import discover
 from harness.experiments import Instruments
@@ -48,6 +48,7 @@ _WHOLE_NODE = re.compile(
 """Failures of scripts that accept no other number of ranks than that of the node."""
 _VOCABULARY = re.compile(r"vocab|index out of range in self|Target \d+ is out of bounds", re.IGNORECASE)
 """Failures of a tokenizer or data set of another size than the script's."""
+_LEAVES_OUT, _OFF = re.compile(r"(?:^|_)SKIP(?:_|$)", re.IGNORECASE), ("", "0", "false", "no")
 _MODELS = (".ptz", ".bin", ".pt", ".br", ".xz", ".zst", ".lzma", ".int6", ".int8", ".npz", ".safetensors")
 VALIDATION = Stream(tokens=4097, seed=3)
 REACHING_STEPS, REACHED = 32, Stream(tokens=16384, seed=2)
@@ -114,6 +115,7 @@ class Attempt:
     multiples: tuple[tuple[str, int], ...] = ()  # what the lowered size of a setting must be divisible by
     interval: int = 0  # steps between validations while training; 0: none, if the script can do without
     vocabulary: int = 0  # which of the vocabularies that the script names
+    lacking: tuple[str, ...] = ()  # paths of data without which an earlier rung died
 
 
 def run(
@@ -187,20 +189,25 @@ class _Session:
     def _next(self, last: Attempt, ending: outcome.Ending, tried: list[Attempt]) -> Attempt | None:
         """What to change after a failure: sizes first, then the precision, then the profile.
 
-        A failure that another rung has met before is not the model's size: lengths and chunks are left,
-        the profile, and starting without a launcher of ranks. A name that is nowhere defined is no size's
-        fault. What a rung left out or kept for an earlier failure stays so in those after it.
+        A failure that another rung has met before is not the model's size: what is left is the share that
+        one of a node's ranks has, lengths and chunks, the profile, and starting without a launcher of ranks.
+        A name that is nowhere defined is no size's fault. What a rung left out or kept for an earlier
+        failure stays so in those after it.
         """
         blocker = ending.blocker or ""
         same, undefined = self._failures.count(ending.blocker) > 1, blocker.startswith("NameError")
         default = replace(last, profile="default", keep=(), without=())
         if ending.outcome is Outcome.TIMEOUT or blocker.startswith("SyntaxError"):
             ladder = []
+        elif ending.silent and (muting := self._muting(last)):
+            ladder = [replace(last, without=tuple(sorted({*last.without, *muting})))]
         elif ending.silent or (blocker.startswith("ZeroDivisionError") and not last.interval):
             often = replace(last, interval=last.steps)
             ladder = [often, _keeping(last, "progress"), default, _keeping(default, "progress")]
         elif _VOCABULARY.search(blocker) and last.vocabulary + 1 < self._vocabularies:
             ladder = [replace(last, vocabulary=last.vocabulary + 1)]
+        elif (path := supply.missing(blocker, ending.unfound)) and path not in last.lacking:
+            ladder = [replace(last, lacking=(*last.lacking, path)), default]
         elif named := self._named(blocker, last):
             ladder = [named, default]
         elif _WHOLE_NODE.search(blocker) and last.alike == self.options.ranks == 1:
@@ -211,7 +218,10 @@ class _Session:
             ladder = [default]
         elif same or undefined:
             sizes = [] if undefined else [replace(last, keep=("eval", "length", "quant"))]
-            ladder = [*sizes, default, replace(tried[0], alone=True), replace(default, alone=True)]
+            lone = last.alike == self.options.ranks == 1 and not (undefined or last.alone)
+            whole = [replace(last, alike=_NODE)] if lone else []
+            started = [replace(tried[0], alone=True), replace(default, alone=True)]
+            ladder = [*whole, *sizes, default, *started]
         else:
             ladder = [
                 _keeping(last, "model"),
@@ -238,6 +248,13 @@ class _Session:
         named = blame.mentioned(left, blocker) or blame.quoted(left, blocker)
         return replace(last, without=tuple(sorted({*last.without, *named}))) if named else None
 
+    def _muting(self, last: Attempt) -> tuple[str, ...]:
+        """Claimed settings that leave a part of the script out, when it has ended without a score."""
+        if last.profile != "as_claimed":
+            return ()
+        left = {k: v for k, v in self.claimed.items() if k not in last.without}
+        return tuple(k for k, v in left.items() if _LEAVES_OUT.search(k) and v.lower() not in _OFF)
+
     def _differs(self, rung: Attempt) -> bool:
         """Without claimed settings the two profiles are one."""
         return bool(self.claimed) or rung.profile == self._first_profile()
@@ -254,7 +271,7 @@ class _Session:
         self._vocabularies = wanted.choices
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:
-            place = workspace.prepare(root, self.submission, wanted)
+            place = workspace.prepare(root, self.submission, wanted, rung.lacking)
             ending = self._judge(place, self._start(rung, place, shrunk, wanted))
             if self._may_evaluate(ending, place) and (switch := alone.switch(self.knobs, self.layers)):
                 ending = self._second(rung, place, shrunk, wanted, ending, *switch)
@@ -318,7 +335,7 @@ class _Session:
             plan=path,
             env=env,
             readable=place.worlds,
-            links=tuple((root, place.data) for root in wanted.roots),
+            links=place.links,
             fds=fds,
             seconds=max(10.0, self.deadline - time.monotonic()),
         )

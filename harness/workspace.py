@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from harness import supply
 from harness.needs import Needs
 from harness.submission import Change, Submission, SubmissionError
 from harness.world import make
@@ -47,6 +48,7 @@ class Workspace:
     script: Path
     data: Path
     worlds: tuple[Path, ...]  # read-only folders the data links into
+    links: tuple[tuple[str, Path], ...] = ()  # absolute folder inside -> folder shown there
 
     @property
     def validation_files(self) -> dict[str, tuple[str, ...]]:
@@ -59,8 +61,8 @@ class Workspace:
         return found
 
 
-def prepare(root: Path, submission: Submission, needs: Needs) -> Workspace:
-    """Write everything a run needs below ``root``.
+def prepare(root: Path, submission: Submission, needs: Needs, lacking: tuple[str, ...] = ()) -> Workspace:
+    """Write everything a run needs below ``root``, with data at the paths that were ``lacking`` before.
 
     Raises:
         SubmissionError: the entry script cannot be read.
@@ -80,7 +82,10 @@ def prepare(root: Path, submission: Submission, needs: Needs) -> Workspace:
     _link_folders(cwd, needs.folders, root / "data")
     _write_programs(root / "bin")
     (root / "tmp").mkdir()
-    return Workspace(root, repo, cwd, repo / script, root / "data", worlds)
+    links = dict.fromkeys(needs.roots, root / "data")
+    for path in lacking:
+        links = supply.provide(path, needs, root, cwd, links)
+    return Workspace(root, repo, cwd, repo / script, root / "data", worlds, tuple(links.items()))
 
 
 def _safe(path: str) -> bool:

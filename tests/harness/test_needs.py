@@ -91,6 +91,19 @@ def test_a_vocabulary_with_a_slot_that_the_tokenizer_lacks_has_a_second_choice(t
     assert (first.vocabulary, first.choices, second.vocabulary) == (513, 2, 512)
 
 
+def test_bytes_are_told_by_the_name_of_the_data_set(tmp_path):
+    """A script for raw bytes need not have a setting for its vocabulary."""
+    folder = tmp_path / "2026-01-01_Bytes"
+    folder.mkdir()
+    (folder / "train_gpt.py").write_text(
+        'import os\npath = os.environ.get("DATA_PATH", "./data/datasets/fineweb10B_byte260")\n'
+    )
+    entry = load_folder(folder)
+    sources = layers(entry)
+    wanted = needs.find(entry, sources, discover(sources), {}, Stream(tokens=300, seed=3))
+    assert (wanted.vocabulary, wanted.env.get("DATA_PATH")) == (260, None)
+
+
 @pytest.mark.parametrize("names", [True, False])
 def test_byte_counts_lie_beside_the_tokens_only_for_scripts_that_name_them(tmp_path, names):
     """Their name would match a pattern for the tokens."""

@@ -449,6 +449,14 @@ def test_a_step_that_is_never_reported_may_not_divide(tmp_path):
     assert (rung.keep, rung.interval) == ((), runner.STEPS)
 
 
+@pytest.mark.parametrize(("value", "without"), [("1", ("SKIP_FINAL_VAL",)), ("0", ())])
+def test_a_claimed_setting_that_skips_is_left_out_when_no_score_came(tmp_path, value, without):
+    session = session_of(tmp_path, {"SKIP_FINAL_VAL": value, "SEED": "1"})
+    first = runner.Attempt("as_claimed")
+    ending = Ending(Outcome.CRASHED, "ended without a val_bpb", {}, (), silent=True)
+    assert session._next(first, ending, [first]).without == without
+
+
 def test_what_one_failure_left_out_stays_out_after_another(tmp_path):
     left = runner.Attempt("as_claimed", without=("TRAIN_SEQ_SCHEDULE",), steps=7)
     rung = next_rung(tmp_path, "RuntimeError: shapes do not fit", {"TRAIN_SEQ_SCHEDULE": "1"}, left)
@@ -474,7 +482,7 @@ def test_a_tokenizer_of_another_size_is_tried_where_the_script_names_one(tmp_pat
     assert [(r.vocabulary, r.keep) for r in rungs] == [(0, ()), (1, ()), (1, ("model",))]
 
 
-def test_a_failure_that_the_models_own_size_leaves_as_it_was_may_be_the_lengths(tmp_path):
+def test_a_failure_that_the_models_own_size_leaves_may_be_the_share_of_a_rank_or_the_lengths(tmp_path):
     session = session_of(tmp_path)
     ending = Ending(Outcome.CRASHED, "RuntimeError: shapes do not fit", {}, ())
     first = runner.Attempt("default")
@@ -482,7 +490,9 @@ def test_a_failure_that_the_models_own_size_leaves_as_it_was_may_be_the_lengths(
     second = session._next(first, ending, [first])
     session._failures.append(ending.blocker)
     third = session._next(second, ending, [first, second])
-    assert (second.keep, third.keep) == (("model",), ("eval", "length", "quant"))
+    fourth = session._next(third, ending, [first, second, third])
+    assert (second.keep, third.alike, fourth.alike) == (("model",), 8, 8)
+    assert fourth.keep == ("eval", "length", "quant")
 
 
 def test_other_crashes_keep_the_models_own_size_next(tmp_path):

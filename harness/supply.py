@@ -1,0 +1,112 @@
+"""Data that a script died without: read off the words of its failure, shown to the next attempt.
+
+What a script looks for is mostly told by its source (``harness.needs``). Where a path is put together
+as it runs, or lies in a folder of the author's own, only the failure says what was missing.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from harness import needs
+from harness.needs import Needs
+from harness.world.build import tokenizer
+
+_LACKS = re.compile(
+    r"no such|not[ _]found|no [\w ]*(?:files?|shards?|data)\b|does ?n[o']t exist", re.IGNORECASE
+)
+_NAME = r"[\w.\-*?\[\]]+"
+_PATH = re.compile(rf"(?:(?<=[\s\"'`:=(])|^)((?:\.{{0,2}}/)?{_NAME}(?:/{_NAME})+|/{_NAME})/?")
+_WILD = re.compile(r"\*+|\?+|\[[^\]]*\]")
+_SPLIT = re.compile(r"train|val", re.IGNORECASE)
+
+
+def missing(blocker: str, unfound: Sequence[str] = ()) -> str | None:
+    """The path of a tokenizer, of shards or of a folder of data that a script died without.
+
+    ``blocker`` is the failure, which says so at best; ``unfound`` are paths and patterns that the script
+    looked for in vain, the last first.
+    """
+    words = blocker.rpartition(" at ")[0] or blocker
+    said = [m[1] for m in _PATH.finditer(words)] if _LACKS.search(words) else []
+    return next((path for path in said if _is_data(path)), None) or next(
+        (path for path in unfound if PurePosixPath(path).suffix and _is_data(path)), None
+    )
+
+
+def _is_data(path: str) -> bool:
+    """Whether we can make it. What counts bytes beside tokens must fit them, and lies in their own folder."""
+    parts = PurePosixPath(path)
+    free = not path.startswith("/") or needs.is_free(str(parts.parent))
+    kinds = (".model", ".bin") if parts.suffix else ("",)
+    return free and ".." not in parts.parts and parts.suffix in kinds and "bytes" not in parts.name
+
+
+def provide(path: str, wanted: Needs, root: Path, cwd: Path, links: Mapping[str, Path]) -> dict[str, Path]:
+    """Put what ``path`` names where a script will find it.
+
+    Args:
+        path: as `missing` gave it; absolute, or relative to ``cwd``.
+        wanted: what the script needs, with the size of its vocabulary.
+        root: private folder of the run, with the data in ``root/data``.
+        cwd: where the script starts, below ``root``.
+        links: absolute folders as the script sees them, and the folder shown there.
+
+    Returns:
+        What to show instead of ``links``.
+    """
+    file = PurePosixPath(path)
+    folder = file.parent if file.suffix else file
+    links = dict(links)
+    target = _shown(folder, root, links) if folder.is_absolute() else cwd / folder
+    if not target.resolve().is_relative_to(root.resolve()):
+        return links  # a data set of ours, which has all it ever will
+    target.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".model":
+        shutil.copy(_model(file.name, wanted, root / "data"), target / file.name)
+    else:
+        _link_shards(target, file.name if file.suffix else "", _shards(wanted, root / "data"))
+    return links
+
+
+def _shown(folder: PurePosixPath, root: Path, links: dict[str, Path]) -> Path:
+    """The folder here that is shown as ``folder``: ``links`` gains it if it is new, and loses what it has."""
+    for known, here in links.items():
+        if folder.is_relative_to(known):
+            return here / folder.relative_to(known)
+    made = root / "supplied" / str(folder).strip("/")
+    for known in [k for k in links if PurePosixPath(k).is_relative_to(folder)]:
+        below = made / PurePosixPath(known).relative_to(folder)
+        below.parent.mkdir(parents=True, exist_ok=True)
+        _link(below, links.pop(known))
+    links[str(folder)] = made
+    return made
+
+
+def _model(name: str, wanted: Needs, data: Path) -> Path:
+    known = data / "tokenizers" / name
+    return known.resolve() if known.exists() else tokenizer(needs.size_in(name, wanted.vocabulary))
+
+
+def _shards(wanted: Needs, data: Path) -> Path:
+    """The data set of the script's vocabulary."""
+    spec = next((w for w in wanted.worlds if w.vocabulary == wanted.vocabulary), wanted.worlds[0])
+    return (data / "datasets" / spec.dataset).resolve()
+
+
+def _link_shards(target: Path, pattern: str, shards: Path) -> None:
+    """Every shard by its own name, and for a pattern or name of another form the first of its split."""
+    for shard in sorted(shards.iterdir()):
+        _link(target / shard.name, shard)
+    split = _SPLIT.search(pattern)
+    if split is not None:
+        first = shards / f"fineweb_{split[0].lower()}_000000.bin"
+        _link(target / _WILD.sub("000000", pattern), first)
+
+
+def _link(link: Path, target: Path) -> None:
+    if not link.is_symlink() and not link.exists():
+        link.symlink_to(target)

@@ -39,6 +39,9 @@ def _seed(value: int) -> None:
     import numpy as np
     import torch
 
+    from harness.facade import entropy
+
+    entropy.install(value)
     random.seed(value)
     np.random.seed(value)
     torch.manual_seed(value)

@@ -1,7 +1,7 @@
 """Whether a head that did not run can be run by anybody: by its text and its imports, not by ours.
 
-Two facts say that nobody can: its script is no Python of any version, or it imports a module, at top level
-and without a guard, that is nowhere to be had. A module is to be had where the repository of the head has a
+Three facts say that nobody can: its script is no Python of any version, none of its code has a word for a
+bit, or it imports a module, at top level and without a guard, that is nowhere to be had. A module is to be had where the repository of the head has a
 file or folder of its name, the standard library or this machine has it, or `PACKAGES` names it.
 """
 
@@ -26,6 +26,9 @@ PACKAGES = frozenset(
 """Import names of packages that PyPI has, or their authors' own source: somebody else could install them."""
 
 _MISSING = re.compile(r"missing (?:kernel )?package: (\w+)")
+_NO_SCORE = re.compile(r"ended without a val_bpb\b")
+_BITS = re.compile(r"bpb|bits?.?per|log\(\s*2|log2|0?\.693|1\.442", re.IGNORECASE)
+"""Whoever turns nats into bits, or prints such a score, says one of these."""
 _NO_PYTHON = re.compile(r"(?:Syntax|Indentation|Tab)Error\b")
 
 
@@ -37,6 +40,8 @@ def why(blocker: str | None, script: str, texts: Iterable[str], files: Iterable[
     """
     if _NO_PYTHON.match(blocker or ""):
         return "its script is not Python" if not _is_python(script) else None
+    if _NO_SCORE.match(blocker or ""):
+        return None if any(_BITS.search(text) for text in texts) else "computes no bits per byte"
     found = _MISSING.match(blocker or "")
     if found is None:
         return None

@@ -56,6 +56,14 @@ def test_a_newer_python_may_run_what_this_one_cannot():
     assert why("SyntaxError: invalid syntax at packed.py:1", "exec(TEXT)\n") is None
 
 
+def test_code_without_a_word_for_bits_has_no_score_to_reach():
+    blocker = "ended without a val_bpb; last line: done"
+    assert why(blocker, "print('loss', 3.0, 'bits 8')\n") == "computes no bits per byte"
+    for line in ("print(f'bpb {x}')", "x / math.log(2)", "x / np.log( 2.0 )", "math.log2(x)", "x * 1.4427"):
+        assert why(blocker, line + "\n") is None
+    assert why("RuntimeError: ended early", "print('loss', 3.0)\n") is None
+
+
 def test_the_second_share_leaves_them_out_and_the_first_does_not():
     rows = [
         {"pr": 1, "outcome": "completed", "blocker": None, "seconds": 1.0},

@@ -174,10 +174,18 @@ _DESCRIBES = 6
 
 
 def _described(tree: ast.AST) -> Iterator[Knob]:
-    """Widths and heads in the long dictionaries by which some scripts describe their models."""
+    """Widths and heads in the long dictionaries by which some scripts describe their models, and every size
+    in the long calls that make a configuration of one of their own classes."""
+    classes = {c.name for c in ast.walk(tree) if isinstance(c, ast.ClassDef) and not _is_module(c)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        via, name = Via.LITERAL, "dict"
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in {"dict"} | classes
+        ):
             entries = [(k.arg, k.value) for k in node.keywords if k.arg]
+            via, name = (via if node.func.id == name else Via.CONSTANT), node.func.id
         elif isinstance(node, ast.Dict):
             named = zip(node.keys, node.values, strict=True)
             entries = [
@@ -186,7 +194,7 @@ def _described(tree: ast.AST) -> Iterator[Knob]:
         else:
             continue
         for word, value in entries if len(entries) >= _DESCRIBES else ():
-            knob = Knob(Via.LITERAL, f"dict({word})", literal(value))
+            knob = Knob(via, f"{name}({word})", literal(value))
             if isinstance(knob.default, int) and tells_size(knob):
                 yield knob
 

@@ -158,6 +158,25 @@ def test_a_model_described_by_a_dictionary_is_made_narrow(text):
     assert "512" not in changed
 
 
+CONFIGURED = """
+class Config:
+    T: int = 2048
+class Net(nn.Module):
+    pass
+def small():
+    return Config(T=1024, n_embd=512, n_head=4, lr=0.1, seed=1337, steps=0)
+net = Net(T=1024, n_embd=512, n_head=4, a=1, b=2, c=3)
+"""
+
+
+def test_a_configuration_made_by_a_call_is_made_small_and_a_module_is_left_alone():
+    result = shrink(discover(layers(CONFIGURED)), {})
+    assert result.constants == {"Config.T": 128, "Config(T)": 128, "Config(n_embd)": 128}
+    changed = ast.unparse(SetConstants(result.constants).visit(ast.parse(CONFIGURED)))
+    assert "Config(T=128, n_embd=128, n_head=4, lr=0.1, seed=1337, steps=0)" in changed
+    assert "Net(T=1024, n_embd=512" in changed
+
+
 def test_short_dictionaries_and_what_tells_no_size_of_a_model_are_left_alone():
     text = "f(dict(model_dim=512), {'stride': 4096, 'dim': 512}, dict(stride=4096, a=1, b=2, c=3, d=4, e=5))"
     assert not shrink(discover(layers(text)), {}).constants

@@ -90,8 +90,9 @@ def _from_call(node: ast.Call, name: Any) -> Iterator[Knob]:
     function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if function == "add_argument" and name.startswith("--"):
         keywords = {k.arg: k.value for k in node.keywords}
-        if "action" not in keywords:
-            yield Knob(Via.ARGUMENT, name, literal(keywords.get("default")))
+        required = literal(keywords.get("required")) is True
+        if "action" not in keywords or (required and literal(keywords["action"]) == "append"):
+            yield Knob(Via.ARGUMENT, name, literal(keywords.get("default")), required=required)
     elif _NAME.match(name) and _READS_ENVIRONMENT.search(function):
         default = node.args[1] if len(node.args) > 1 else None
         if default is None:

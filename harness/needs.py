@@ -46,6 +46,7 @@ class Needs:
     folders: tuple[str, ...] = ()  # the same, relative to the script
     flat: tuple[str, ...] = ()  # what shards outside a data set's folder are named, up to their split
     env: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)  # paths that the command line must tell
     choices: int = 1  # vocabularies that the script names
     beside: Submission | None = None  # unchanged scripts of the repository
 
@@ -135,6 +136,7 @@ def find(
         folders=folders,
         flat=tuple(sorted({name for name, size in _FLAT.findall(sources) if int(size) == vocabulary})),
         env=_paths(knobs, {k: v for k, v in env.items() if not is_argument(k)}, vocabulary),
+        arguments=_options(knobs, env, vocabulary),
         choices=len(vocabularies),
         beside=submission.around(sources),
     )
@@ -219,11 +221,7 @@ def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> di
             paths[name] = f"{_data_path(knobs, env, vocabulary)}/{value}"
         elif value.startswith(("/", "~", "$", "..")) or "data/" in value:
             paths[name] = _inside(value) or ""
-    file = "pure_byte_260.json" if vocabulary == BYTE_VOCABULARY else f"{vocabulary}_bpe.model"
-    usual = {
-        "DATA_PATH": _usual(vocabulary),
-        "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{file}",
-    }
+    usual = _usual_settings(vocabulary)
     for knob in knobs:
         if knob.via is not Via.ENVIRONMENT or knob.name in env or knob.name not in usual:
             continue
@@ -234,6 +232,33 @@ def _paths(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> di
             if size != vocabulary or knob.default.startswith(("/", "~")):
                 paths[knob.name] = usual[knob.name]
     return paths
+
+
+_SPLIT = re.compile(r"(TRAIN|VAL|EVAL)\w*_(?:PATTERN|FILES|GLOB|SHARDS)S?")
+
+
+def _options(knobs: Iterable[Knob], env: Mapping[str, str], vocabulary: int) -> dict[str, str]:
+    """What a script insists on being told on its command line, as far as an option's name says what it is."""
+    knobs, told = tuple(knobs), {}
+    usual = _usual_settings(vocabulary)
+    for knob in knobs:
+        if knob.via is Via.ARGUMENT and knob.required and knob.name not in env:
+            if split := _SPLIT.fullmatch(knob.topic):
+                which = "train" if split[1] == "TRAIN" else "val"
+                told[knob.name] = f"{_data_path(knobs, env, vocabulary)}/fineweb_{which}_*.bin"
+            elif knob.topic in ("OUT_DIR", "OUTPUT_DIR"):
+                told[knob.name] = "./out"
+            elif knob.topic in usual:
+                told[knob.name] = usual[knob.topic]
+    return told
+
+
+def _usual_settings(vocabulary: int) -> dict[str, str]:
+    file = "pure_byte_260.json" if vocabulary == BYTE_VOCABULARY else f"{vocabulary}_bpe.model"
+    return {
+        "DATA_PATH": _usual(vocabulary),
+        "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{file}",
+    }
 
 
 def _usual(vocabulary: int) -> str:

@@ -268,6 +268,7 @@ class _Session:
         val, train = self.options.val, self.options.train
         told = {**shrunk.env, **shrunk.arguments}
         wanted = needs.find(self.submission, self.layers, self.knobs, told, val, rung.vocabulary, train)
+        shrunk.arguments |= wanted.arguments
         self._vocabularies = wanted.choices
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:

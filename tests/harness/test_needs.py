@@ -194,3 +194,21 @@ def test_shards_that_a_command_names_without_their_folder_are_those_of_the_data_
 def test_a_path_that_must_be_told_is_told(tmp_path, line, told):
     _, wanted = found(tmp_path, "./data", line)
     assert wanted.env == told
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ('"--train-pattern", required=True, action="append"', "fineweb10B_sp512/fineweb_train_*.bin"),
+        ('"--eval-files", required=True', "fineweb10B_sp512/fineweb_val_*.bin"),
+        ('"--data-path", required=True', "fineweb10B_sp512"),
+        ('"--out-dir", required=True', "./out"),
+        ('"--train-files"', None),
+        ('"--colour", required=True', None),
+    ],
+)
+def test_a_path_that_the_command_line_must_tell_is_told(tmp_path, option, told):
+    _, wanted = found(tmp_path, "./data", f"parser.add_argument({option})")
+    name = option.split('"')[1]
+    data = "./data/datasets/" if told and told.startswith("fineweb") else ""
+    assert wanted.arguments == ({name: f"{data}{told}"} if told else {})

@@ -17,9 +17,9 @@ Ends with::
     run_completed: K/N           heads of the draw that reached their final score, of those with a script
     run_completed_runnable: K/M  the same without heads that nobody can run, each named with its reason: the
                                  script is Python of no version, it ended without a score and has no word for
-                                 bits, or what stopped it is an import, at top level and unguarded, of a module
-                                 that neither the head's own repository, the standard library nor a known
-                                 package has (`tests.benchmarks.nobody`)
+                                 bits, or what stopped the run is an import, at top level and unguarded, of a
+                                 module that neither the head's own repository, the standard library nor a
+                                 known package has (`tests.benchmarks.nobody`)
     run_median_seconds: X        wall seconds of run and experiments, over the same heads
     instrument_overhead: X       processor time with a trace alone over that without
     probe_overhead: X            the same with everything: a twin on noise, and a fork for every experiment

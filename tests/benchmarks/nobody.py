@@ -1,8 +1,9 @@
 """Whether a head that did not run can be run by anybody: by its text and its imports, not by ours.
 
 Three facts say that nobody can: its script is no Python of any version, none of its code has a word for a
-bit, or it imports a module, at top level and without a guard, that is nowhere to be had. A module is to be had where the repository of the head has a
-file or folder of its name, the standard library or this machine has it, or `PACKAGES` names it.
+bit, or it imports a module, at top level and without a guard, that is nowhere to be had. A module is to be
+had where the repository of the head has a file or folder of its name, the standard library or this machine
+has it, or `PACKAGES` names it.
 """
 
 from __future__ import annotations

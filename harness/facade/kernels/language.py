@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from harness.facade.kernels.place import Place, each
 from harness.facade.kernels.pointers import Pointer, Window
 
 int1, int8, int16, int32, int64 = torch.bool, torch.int8, torch.int16, torch.int32, torch.int64
@@ -24,13 +25,6 @@ class constexpr:  # noqa: N801
     def __new__(cls, value: Any = None) -> Any:
         """Return the value."""
         return value
-
-
-class Place:
-    """Which program of the grid is running."""
-
-    index: tuple[int, ...] = (0, 0, 0)
-    grid: tuple[int, ...] = (1, 1, 1)
 
 
 class TensorDescriptor(Window):
@@ -64,7 +58,8 @@ def _float(value: Any) -> torch.Tensor:
 
 def program_id(axis: int) -> torch.Tensor:
     """Index of the running program along an axis (int32 scalar)."""
-    return torch.tensor(Place.index[axis], dtype=torch.int32)
+    own = Place.index[axis]
+    return own.clone() if isinstance(own, torch.Tensor) else torch.tensor(own, dtype=torch.int32)
 
 
 def num_programs(axis: int) -> torch.Tensor:
@@ -74,7 +69,7 @@ def num_programs(axis: int) -> torch.Tensor:
 
 def arange(start: int, end: int) -> torch.Tensor:
     """int32 range."""
-    return torch.arange(int(start), int(end), dtype=torch.int32)
+    return each(torch.arange(int(start), int(end), dtype=torch.int32))
 
 
 def range(start: Any, end: Any = None, step: Any = 1, **options: Any) -> Any:  # noqa: A001
@@ -89,19 +84,18 @@ static_range = range
 
 def full(shape: Any, value: Any, dtype: Any) -> torch.Tensor:
     """A block of one value."""
-    return torch.full(
-        [int(s) for s in shape], float(value) if dtype.is_floating_point else int(value), dtype=dtype
-    )
+    value = float(value) if dtype.is_floating_point else int(value)
+    return each(torch.full([int(s) for s in shape], value, dtype=dtype))
 
 
 def zeros(shape: Any, dtype: Any) -> torch.Tensor:
     """A block of zeros."""
-    return torch.zeros([int(s) for s in shape], dtype=dtype)
+    return each(torch.zeros([int(s) for s in shape], dtype=dtype))
 
 
 def zeros_like(x: torch.Tensor) -> torch.Tensor:
     """Zeros of the same kind."""
-    return torch.zeros_like(x)
+    return each(torch.zeros_like(x))
 
 
 def cdiv(x: Any, div: Any) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from harness.facade.kernels import equivalents
-from harness.facade.kernels.language import Place
+from harness.facade.kernels import equivalents, together
+from harness.facade.kernels.place import Place
 from harness.facade.kernels.pointers import Pointer
 
 _LAUNCH_ONLY = {
@@ -79,7 +79,10 @@ class Kernel:
 
         def emulate(programs: int | None) -> None:
             with torch._C.DisableTorchFunction():
-                self._programs(sizes, converted, programs)
+                if programs is None:
+                    together.run(self.fn, sizes, converted, lambda: self._programs(sizes, converted, None))
+                else:
+                    self._programs(sizes, converted, programs)
 
         with torch.no_grad():
             equivalents.launch(self.fn.__name__, bound, emulate)

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from harness.facade.kernels.place import Place, each, of_all
+
 Index = Any  # an int or an integer tensor
 
 
@@ -60,6 +62,8 @@ class Pointer:
     def load(self, mask: Any = None, other: Any = None) -> torch.Tensor:
         """Read; where the mask is false, ``other`` (zero)."""
         offset = torch.as_tensor(self.offset).long()
+        if Place.zero is not None:
+            return self._load_together(offset, mask, other)
         if mask is None:
             return self._read(offset)
         offset, mask = _together(offset, torch.as_tensor(mask, dtype=torch.bool))
@@ -72,6 +76,15 @@ class Pointer:
         fill = torch.as_tensor(0 if other is None else other).to(values.dtype)
         return torch.where(mask, values, fill)
 
+    def _load_together(self, offset: torch.Tensor, mask: Any, other: Any) -> torch.Tensor:
+        """As ``load``, of many programs, whose masks differ."""
+        if mask is None:
+            return each(torch.ops.aten.index(self.memory, [offset]))
+        offset, mask = _together(offset, torch.as_tensor(mask, dtype=torch.bool))
+        values = torch.ops.aten.index(self.memory, [torch.where(mask, offset, 0)])
+        fill = torch.as_tensor(0 if other is None else other).to(values.dtype)
+        return each(torch.where(mask, values, fill))
+
     def _read(self, offset: torch.Tensor) -> torch.Tensor:
         """A value, which later stores leave as it is: torch answers a single index with a view."""
         return self.memory[offset].clone() if offset.dim() == 0 else self.memory[offset]
@@ -79,6 +92,9 @@ class Pointer:
     def store(self, value: Any, mask: Any = None) -> None:
         """Write where the mask is true."""
         offset, value = self._block(value)
+        if Place.zero is not None:
+            self._store_together(offset, value, mask)
+            return
         if mask is not None:
             mask = torch.as_tensor(mask, dtype=torch.bool)
             if not bool(mask.all()):
@@ -86,8 +102,22 @@ class Pointer:
                 offset, value = offset[mask], value[mask]
         self.memory[offset] = value
 
+    def _store_together(self, offset: torch.Tensor, value: torch.Tensor, mask: Any) -> None:
+        """As ``store``, of many programs."""
+        places, values = of_all(offset), of_all(value)
+        if mask is not None:
+            mask = of_all(torch.as_tensor(mask, dtype=torch.bool).broadcast_to(offset.shape))
+            places, values = places[mask], values[mask]
+        self.memory[places] = values
+
     def accumulate(self, value: Any, mask: Any = None) -> torch.Tensor:
-        """Atomic addition; returns what was there before."""
+        """Atomic addition; returns what was there before.
+
+        Raises:
+            NotImplementedError: many programs run together: what was there before depends on their order.
+        """
+        if Place.zero is not None:
+            raise NotImplementedError("facade: atomic addition of many programs")
         offset, value = self._block(value)
         old = self.load(mask)
         if mask is not None:

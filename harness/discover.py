@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness import lowering, written
-from harness.knobs import Knob, Via, is_generated, is_share, tells_size
+from harness.knobs import HEADS, ROTARY, WIDTH, Knob, Via, is_generated, is_share, rule_of, tells_size
 from harness.unpack import Layer
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{1,60}\Z")
@@ -24,6 +24,7 @@ _READS_ENVIRONMENT = re.compile(
 def discover(layers: Iterable[Layer]) -> tuple[Knob, ...]:
     """Find the knobs of a script's layers; the first default of a name counts."""
     found: dict[tuple[Via, str], Knob] = {}
+    trees: list[ast.Module] = []
     for layer in layers:
         if layer.language != "python":
             continue
@@ -36,6 +37,9 @@ def discover(layers: Iterable[Layer]) -> tuple[Knob, ...]:
             old = found.get((knob.via, knob.name))
             if old is None or (old.default is None and knob.default is not None):
                 found[knob.via, knob.name] = knob
+        trees.append(tree)
+    if not any(WIDTH.fullmatch(knob.topic) for knob in found.values()):
+        found.update({(knob.via, knob.name): knob for tree in trees for knob in _constructed(tree)})
     return tuple(found.values())
 
 
@@ -168,6 +172,16 @@ def _named_values(tree: ast.AST) -> Iterator[tuple[str, str, ast.expr]]:
         else:
             continue
         yield from ((name, word, value) for word, value in given)
+
+
+def _constructed(tree: ast.AST) -> Iterator[Knob]:
+    """Sizes of a model that are told by its constructor alone: in the call, or as the defaults."""
+    for name, word, value in _named_values(tree):
+        knob = Knob(Via.CONSTANT, f"{name}({word})", literal(value))
+        rule = rule_of(knob)
+        model = knob.topic in (*HEADS, *ROTARY) or (rule is not None and rule.group == "model")
+        if model and isinstance(knob.default, int) and name != "dict":
+            yield knob
 
 
 _DESCRIBES = 6

@@ -68,6 +68,11 @@ HEADS = ("NUM_HEADS", "N_HEADS", "N_HEAD", "HEADS", "NUM_ATTENTION_HEADS")
 ROTARY = ("ROPE_DIMS", "ROPE_DIM", "PARTIAL_ROPE_DIMS", "ROTARY_DIM", "ROTARY_DIMS")
 """They say how narrow a width may become."""
 
+WIDTH = re.compile(
+    r"(LOCAL_|GLOBAL_|)(?:MODEL_DIM|D_MODEL|N_EMBD|DIM|EMB_DIM|EMBEDDING_DIM|HIDDEN_SIZE|EMBED_DIM)"
+)
+"""Widths of the residual stream; scripts of two streams name each and its heads for one of them."""
+
 _GENERATES = re.compile(r"autoreg|self_?gen|generate\w*calib|ar_calib", re.IGNORECASE)
 """One pass of the model a token: their time grows with the square of the length."""
 _SHARES = re.compile(r"\w*(?:BATCH_SEQS|BATCH_WINDOWS|CHUNK_TOKENS|CHUNK_SIZE)")

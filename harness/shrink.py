@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.arguments import is_argument
-from harness.knobs import HEADS, ROTARY, Knob, Via, fitted, number, rule_of
+from harness.knobs import HEADS, ROTARY, WIDTH, Knob, Via, fitted, number, rule_of
 from harness.unpack import Layer
 
 _DIVISION = re.compile(r"%\s*(?:\w+\.)*(?:val_loss|val|eval)_every\b", re.IGNORECASE)
@@ -100,12 +100,6 @@ def shrink(
     return result
 
 
-_WIDTH = re.compile(
-    r"(LOCAL_|GLOBAL_|)(?:MODEL_DIM|D_MODEL|N_EMBD|DIM|EMB_DIM|EMBEDDING_DIM|HIDDEN_SIZE|EMBED_DIM)"
-)
-"""Widths of the residual stream; scripts of two streams name each and its heads for one of them."""
-
-
 _HEAD = 16
 """Least width of a head, all of which may rotate."""
 
@@ -116,7 +110,7 @@ def _fit_width(result: Shrunk, knobs: Iterable[Knob], multiples: Mapping[str, in
     A width that must be divided by something is divided before the heads share a part of it.
     """
     for knob in knobs:
-        named = _WIDTH.fullmatch(knob.topic)
+        named = WIDTH.fullmatch(knob.topic)
         if named is None or knob.name not in result.changed:
             continue
         heads = _value_of(result, knobs, tuple(named[1] + topic for topic in HEADS))

@@ -177,6 +177,25 @@ def test_a_configuration_made_by_a_call_is_made_small_and_a_module_is_left_alone
     assert "Net(T=1024, n_embd=512" in changed
 
 
+CONSTRUCTED = """
+class Net(nn.Module):
+    def __init__(self, vocab=1024, model_dim=512, num_heads=6, ve_dim=128, depth=11):
+        self.proj = torch.cat([a, b], dim=1)
+def make():
+    return Net(vocab=1024, model_dim=512, num_heads=6)
+"""
+
+
+def test_a_width_that_only_a_constructor_tells_is_made_small():
+    result = shrink(discover(layers(CONSTRUCTED)), {})
+    changed = ast.unparse(SetConstants(result.constants).visit(ast.parse(CONSTRUCTED)))
+    assert "def __init__(self, vocab=1024, model_dim=192, num_heads=6, ve_dim=64, depth=11)" in changed
+    assert "Net(vocab=1024, model_dim=192, num_heads=6)" in changed
+    assert "dim=1)" in changed
+    told = CONSTRUCTED + "MODEL_DIM = 512\n"
+    assert shrink(discover(layers(told)), {}).constants == {"MODEL_DIM": 128}
+
+
 def test_short_dictionaries_and_what_tells_no_size_of_a_model_are_left_alone():
     text = "f(dict(model_dim=512), {'stride': 4096, 'dim': 512}, dict(stride=4096, a=1, b=2, c=3, d=4, e=5))"
     assert not shrink(discover(layers(text)), {}).constants

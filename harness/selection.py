@@ -20,6 +20,8 @@ _PACKED = re.compile(rb"\bexec\s*\(|\brunpy\b|\bexec_module\b")
 _LONG_LITERAL = re.compile(rb"[^\s\"']{2000}")
 _LEARNS = re.compile(rb"^\s*(?:import|from) +(?:torch|mlx|jax|tensorflow|tinygrad|triton)\b", re.MULTILINE)
 _TRAINS = re.compile(rb"\.backward\s*\(|value_and_grad|optimi[sz]er\w*\.step")
+_BITS = re.compile(rb"bpb|bits?.?per|log\(\s*2|log2|0?\.693|1\.442", re.IGNORECASE)
+"""Whoever turns nats into bits, or prints such a score, says one of these."""
 _GUARD = re.compile(rb"^if\s+__name__\b", re.MULTILINE)
 _SIGNS = (
     (_TRAINS, 4),
@@ -115,7 +117,8 @@ def entry_script(
     """Pick the script that trains and evaluates, by what it contains; None when nothing looks like one.
 
     The record folder comes first; failing that, a changed script elsewhere that plainly trains. A file
-    that only defines things comes after those that act when they are started.
+    that only defines things comes after those that act when they are started. Where none is named as one
+    that trains and none has a word for bits, none can have a score: probes and tools do not count.
     """
     scripts = [e for e in entries if e.path.endswith(".py") and _readable(e)]
     inside = [e for e in scripts if folder is not None and e.path.startswith(folder + "/")]
@@ -123,11 +126,18 @@ def entry_script(
     for candidates, strict in ((inside, False), (elsewhere, True)):
         ranked = [(rank, e.path) for e in candidates if (rank := _rank(e, folder, read, strict=strict))]
         paths = [path for _, path in sorted(ranked, key=lambda item: (tuple(-r for r in item[0]), item[1]))]
-        if len(paths) > 1:
+        if paths and (any(map(_is_named, paths)) or any(_tells_bits(read(e.path)) for e in candidates)):
             return next((path for path in paths if _acts(read(path))), paths[0])
-        if paths:
-            return paths[0]
     return None
+
+
+def _is_named(path: str) -> bool:
+    return PurePosixPath(path).name.startswith("train")
+
+
+def _tells_bits(source: bytes) -> bool:
+    """Whether a file could print a score; a packed one may."""
+    return _BITS.search(source) is not None or _PACKED.search(source) is not None
 
 
 def _acts(source: bytes) -> bool:

@@ -128,7 +128,7 @@ def _locals(tree: ast.AST) -> Iterator[Knob]:
 
 
 def _written(tree: ast.AST) -> Iterator[Knob]:
-    """Loops over a literal number of steps of an optimizer, and literal numbers of tokens to take."""
+    """Literal numbers: steps of an optimizer, tokens to take, elements up to which a tensor is kept."""
     for node in ast.walk(tree):
         if (found := written.amount(node)) is not None:
             name, number = found

@@ -80,6 +80,7 @@ _AMOUNTS = Rule("quant", re.compile("."), 4)
 _LENGTH = Rule("quant", re.compile("."), 128)
 _GENERATED = Rule("quant", re.compile("."), 48)
 _ROUNDS = Rule("steps", re.compile("."), 4)
+_KEPT = Rule("model", re.compile("."), 4096)
 _TAKEN = Rule("quant", re.compile("."), 2048)
 
 
@@ -110,6 +111,8 @@ def rule_of(knob: Knob) -> Rule | None:
         return _ROUNDS
     if knob.name.startswith(written.TOKENS):
         return _TAKEN
+    if knob.name.startswith(written.ELEMENTS):
+        return _KEPT
     if knob.name.startswith("dict("):
         return named if named is not None and named.group == "model" else None
     if is_share(knob.topic):

@@ -1,15 +1,19 @@
-"""Amounts that a script writes into its code: how many steps a loop trains, how many tokens a call takes."""
+"""Amounts that a script writes into its code: how many steps a loop trains, how many tokens a call takes,
+up to how many elements a tensor is not quantized."""
 
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 
-ROUNDS, TOKENS = "range(", "take("
+ROUNDS, TOKENS, ELEMENTS = "range(", "take(", "numel("
 """How the names of such settings begin."""
 _FEW = 16
 """Rounds that nobody has to wait for; adaptation to a chunk takes so many."""
 _MANY = 2048
 """Tokens that nobody has to wait for."""
+_SMALL = range(4097, 1 << 20)
+"""Elements up to which scripts store a tensor as it is: at a quarter of the width, every matrix."""
 
 
 def amount(node: ast.AST) -> tuple[str, ast.Constant] | None:
@@ -18,6 +22,8 @@ def amount(node: ast.AST) -> tuple[str, ast.Constant] | None:
         return f"{ROUNDS}{ast.unparse(node.target)}={end.value!r})", end
     if isinstance(node, ast.Call) and (many := _tokens(node)) is not None:
         return f"{TOKENS}{many.value!r})", many
+    if isinstance(node, ast.Compare) and (few := _elements(node)) is not None:
+        return f"{ELEMENTS}{few.value!r})", few
     return None
 
 
@@ -50,4 +56,16 @@ def _tokens(call: ast.Call) -> ast.Constant | None:
     match call.args:
         case [ast.Constant(value=int(many)) as literal] if many > _MANY:
             return literal
+    return None
+
+
+def _elements(comparison: ast.Compare) -> ast.Constant | None:
+    """The literal of ``t.numel() <= 65536``: smaller tensors are stored as they are."""
+    for left, right in pairwise([comparison.left, *comparison.comparators]):
+        match left, right:
+            case [
+                ast.Call(func=ast.Attribute(attr="numel" | "nelement"), args=[]),
+                ast.Constant(value=int(most)) as literal,
+            ] if most in _SMALL:
+                return literal
     return None

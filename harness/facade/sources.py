@@ -166,6 +166,12 @@ class SetConstants(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        """Set numbers of elements up to which tensors are stored as they are."""
+        self._amount(node)
+        self.generic_visit(node)
+        return node
+
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         """Set literals under a name."""
         for at, key in enumerate(node.keys):

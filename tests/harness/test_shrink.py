@@ -443,3 +443,30 @@ def test_a_number_of_tokens_written_into_the_call_that_takes_them_is_lowered():
     assert made.changed == {"take(65536)": "2048 (was 65536)"}
     text = ast.unparse(SetConstants(made.constants).visit(ast.parse(TAKES)))
     assert text.strip() == TAKES.replace("65536", "2048").strip()
+
+
+QUANTIZES = """
+KEEP_FLOAT_MAX_NUMEL = 65_536
+if not t.is_floating_point() or t.numel() <= 65536: pass
+if 32 <= t.numel() <= 8192: pass
+if skip.numel() > 0 or t.numel() <= KEEP_FLOAT_MAX_NUMEL or len(t) > 70000: pass
+"""
+
+
+def test_narrow_matrices_are_quantized_as_wide_ones_would_be():
+    """At a quarter of the width most matrices have fewer elements than a script quantizes."""
+    found = discover(layers(QUANTIZES))
+    made = shrink(found, {})
+    assert made.changed == {
+        "KEEP_FLOAT_MAX_NUMEL": "4096 (was 65536)",
+        "numel(65536)": "4096 (was 65536)",
+        "numel(8192)": "4096 (was 8192)",
+    }
+    lines = ast.unparse(SetConstants(made.constants).visit(ast.parse(QUANTIZES))).splitlines()
+    assert [line for line in lines if line.startswith(("KEEP", "if"))] == [
+        "KEEP_FLOAT_MAX_NUMEL = 4096",
+        "if not t.is_floating_point() or t.numel() <= 4096:",
+        "if 32 <= t.numel() <= 4096:",
+        "if skip.numel() > 0 or t.numel() <= KEEP_FLOAT_MAX_NUMEL or len(t) > 70000:",
+    ]
+    assert shrink(found, {}, keep=("model",)).changed == {}

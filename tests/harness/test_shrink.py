@@ -273,6 +273,7 @@ def test_a_chunk_of_sequences_holds_one(own, claimed, chunk):
         ("BIGRAM_DIM", 64),  # below, scripts leave its projection at zero
         ("GPTQ_AR_NUM_SEQS", 2),
         ("ENC_EPOCHS", 2),
+        ("KV_EVAL_MAX_TOKENS", 512),
         ("MICRO_TTT_STEPS", 2),
         ("TTT_NS_STEPS", None),  # of an optimizer's iteration
         ("NCA_STEPS", 2),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import os
-import sys
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -208,7 +207,7 @@ def install(config: ProbeConfig) -> Probes:
     watch.install(probes.watch)
     mlx_watch.install(probes.watch)
     opens.install(probes.opens)
-    sys.stdout = reports.Listening(sys.stdout, probes.heard)
+    reports.listen(probes.heard)
     if config.table_scale < 1.0:
         tables.scale_environment(os.environ, config.table_scale, probes.sender.send)
     probes.sender.send(Started("twin" if probes.is_twin else "main", hooks=HOOKS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,6 +79,11 @@ class Listening:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def listen(heard: Callable[[str], None]) -> None:
+    """Hear what is printed, and what is logged: that goes to the error stream unless a script says more."""
+    sys.stdout, sys.stderr = Listening(sys.stdout, heard), Listening(sys.stderr, heard)
 
 
 def precision(line: str, name: str) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import itertools
+import logging
 import pickle
 import subprocess
 import sys
@@ -282,6 +284,19 @@ def test_reports_are_read_off_lines(line, loss, bpb):
     report = reports.parse(line)
     assert report is not None
     assert [report.val_loss, report.val_bpb] == pytest.approx([loss, bpb], nan_ok=True)
+
+
+def test_scores_that_are_printed_and_scores_that_are_logged_are_heard(monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.StringIO())
+    heard = []
+    reports.listen(heard.append)
+    print("final val_bpb:1.25")
+    log = logging.Logger("tiny")
+    log.addHandler(logging.StreamHandler())
+    log.info("final_ttt val_bpb:1.24")
+    assert heard == ["final val_bpb:1.25", "final_ttt val_bpb:1.24"]
+    assert "1.24" in sys.stderr.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,7 @@ def test_a_chunk_of_sequences_holds_one(own, claimed, chunk):
         ("ENC_EPOCHS", 2),
         ("KV_EVAL_MAX_TOKENS", 512),
         ("MICRO_TTT_STEPS", 2),
+        ("OWN_TTT_TRAILING_SEQS", 2),
         ("TTT_NS_STEPS", None),  # of an optimizer's iteration
         ("NCA_STEPS", 2),
         ("GRAD_ACCUM_STEPS", None),

@@ -12,20 +12,25 @@ entropy.install(int(sys.argv[1]))
 import os, random, secrets, uuid
 import numpy as np
 drawn = lambda: [
-    os.urandom(4).hex(), uuid.uuid4().hex, secrets.randbits(30), np.random.default_rng().random(),
+    os.urandom(4).hex(), secrets.randbits(30), np.random.default_rng().random(),
     random.Random().random(), random.SystemRandom().random(),
 ]
 print(drawn(), len({*map(str, drawn()), *map(str, drawn())}), random.Random(3).random())
+print(uuid.uuid4())
 """
 
 
 def drawn(seed):
     command = [sys.executable, "-c", DRAWS, str(seed)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def test_the_machines_randomness_repeats_and_varies_with_the_seed():
-    first = drawn(5)
-    assert first == drawn(5)
-    assert first != drawn(6)
-    assert " 12 0.23796462709189137" in first  # no two draws are equal, and a seed means what it always has
+    first, again, other = (drawn(seed)[0] for seed in (5, 5, 6))
+    assert first == again != other
+    assert " 10 0.23796462709189137" in first  # no two draws are equal, and a seed means what it always has
+
+
+def test_names_of_files_that_the_twin_makes_are_its_own():
+    assert drawn(5)[1] != drawn(5)[1]

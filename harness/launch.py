@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.sandbox import Mount, Sandbox
+from harness.supply import WRITTEN
 
 PROJECT = Path(__file__).resolve().parent.parent
 CHILD = ("-m", "harness.child")
@@ -83,7 +84,8 @@ def run(job: Job, sandbox: Sandbox, attend: Attend | None = None) -> Finished:
     command = [sys.executable, *CHILD, str(job.plan)]
     mounts = [Mount(job.root, writable=True), Mount(PROJECT / "harness")]
     mounts += [Mount(path) for path in job.readable]
-    mounts += [Mount(target, inside=inside) for inside, target in job.links]
+    written = job.root / WRITTEN
+    mounts += [Mount(target, inside, target.is_relative_to(written)) for inside, target in job.links]
     output = job.root / "output.txt"
     began = time.monotonic()
     with output.open("wb") as sink:

@@ -1,4 +1,5 @@
-"""Data that a script died without: read off the words of its failure, shown to the next attempt.
+"""Data that a script died without, and folders for its logs: read off the words of its failure, shown to the
+next attempt.
 
 What a script looks for is mostly told by its source (``harness.needs``). Where a path is put together
 as it runs, or lies in a folder of the author's own, only the failure says what was missing.
@@ -21,28 +22,41 @@ _LACKS = re.compile(
 _NAME = r"[\w.\-*?\[\]]+"
 _PATH = re.compile(rf"(?:(?<=[\s\"'`:=(])|^)((?:\.{{0,2}}/)?{_NAME}(?:/{_NAME})+|/{_NAME})/?")
 _WILD = re.compile(r"\*+|\?+|\[[^\]]*\]")
+_LOGS = (".log", ".txt", ".csv", ".json", ".jsonl", ".tsv")
+WRITTEN = "written"
+"""The folder of a run that holds absolute folders of logs: the script may write there, and its twin does."""
 _SPLIT = re.compile(r"train|val", re.IGNORECASE)
 
 
 def missing(blocker: str, unfound: Sequence[str] = ()) -> str | None:
-    """The path of a tokenizer, of shards or of a folder of data that a script died without.
+    """The path of a tokenizer, of shards, of a folder of data or of a log that a script died without.
 
     ``blocker`` is the failure, which says so at best; ``unfound`` are paths and patterns that the script
     looked for in vain, the last first.
     """
     words = blocker.rpartition(" at ")[0] or blocker
     said = [m[1] for m in _PATH.finditer(words)] if _LACKS.search(words) else []
-    return next((path for path in said if _is_data(path)), None) or next(
+    return next((path for path in said if _is_data(path) or _is_log(path)), None) or next(
         (path for path in unfound if PurePosixPath(path).suffix and _is_data(path)), None
     )
 
 
+def _is_free(path: PurePosixPath) -> bool:
+    absolute = path.is_absolute()
+    return ".." not in path.parts and (not absolute or needs.is_free(str(path.parent)))
+
+
 def _is_data(path: str) -> bool:
     """Whether we can make it. What counts bytes beside tokens must fit them, and lies in their own folder."""
-    parts = PurePosixPath(path)
-    free = not path.startswith("/") or needs.is_free(str(parts.parent))
-    kinds = (".model", ".bin") if parts.suffix else ("",)
-    return free and ".." not in parts.parts and parts.suffix in kinds and "bytes" not in parts.name
+    file = PurePosixPath(path)
+    kinds = (".model", ".bin") if file.suffix else ("",)
+    return _is_free(file) and file.suffix in kinds and "bytes" not in file.name
+
+
+def _is_log(path: str) -> bool:
+    """Whether a folder for it is all that may be missing: who reads a file that is not there fails again."""
+    file = PurePosixPath(path)
+    return _is_free(file) and file.suffix in _LOGS
 
 
 def provide(path: str, wanted: Needs, root: Path, cwd: Path, links: Mapping[str, Path]) -> dict[str, Path]:
@@ -61,10 +75,13 @@ def provide(path: str, wanted: Needs, root: Path, cwd: Path, links: Mapping[str,
     file = PurePosixPath(path)
     folder = file.parent if file.suffix else file
     links = dict(links)
-    target = _shown(folder, root, links) if folder.is_absolute() else cwd / folder
+    private = root / (WRITTEN if file.suffix in _LOGS else "supplied")
+    target = _shown(folder, private, links) if folder.is_absolute() else cwd / folder
     if not target.resolve().is_relative_to(root.resolve()):
         return links  # a data set of ours, which has all it ever will
     target.mkdir(parents=True, exist_ok=True)
+    if file.suffix in _LOGS:
+        return links
     if file.suffix == ".model":
         shutil.copy(_model(file.name, wanted, root / "data"), target / file.name)
     else:
@@ -72,18 +89,28 @@ def provide(path: str, wanted: Needs, root: Path, cwd: Path, links: Mapping[str,
     return links
 
 
-def _shown(folder: PurePosixPath, root: Path, links: dict[str, Path]) -> Path:
+def _shown(folder: PurePosixPath, private: Path, links: dict[str, Path]) -> Path:
     """The folder here that is shown as ``folder``: ``links`` gains it if it is new, and loses what it has."""
     for known, here in links.items():
         if folder.is_relative_to(known):
-            return here / folder.relative_to(known)
-    made = root / "supplied" / str(folder).strip("/")
+            return _below(here / folder.relative_to(known), private)
+    made = private / str(folder).strip("/")
     for known in [k for k in links if PurePosixPath(k).is_relative_to(folder)]:
         below = made / PurePosixPath(known).relative_to(folder)
         below.parent.mkdir(parents=True, exist_ok=True)
         _link(below, links.pop(known))
     links[str(folder)] = made
     return made
+
+
+def _below(folder: Path, private: Path) -> Path:
+    """A folder in one that is shown already, where nothing can be written: logs are kept beside it."""
+    if private.name != WRITTEN or folder.exists():
+        return folder
+    kept = private / folder.name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(kept)
+    return kept
 
 
 def _model(name: str, wanted: Needs, data: Path) -> Path:

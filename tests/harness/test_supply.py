@@ -32,6 +32,11 @@ WORLD = WorldSpec(
         ("FileNotFoundError: No such file or directory: '/usr/x.model'", (), None),
         ("FileNotFoundError: No such file or directory: '../../../x.bin'", (), None),
         ("FileNotFoundError: No such file or directory: 'out/final_model.pt'", (), None),
+        (
+            "FileNotFoundError: No such file or directory: '/work/logs/a-b.txt' at a.py:3",
+            (),
+            "/work/logs/a-b.txt",
+        ),
         ("RuntimeError: shape '[4, 128]' is invalid for model /d/own.model", (), None),
     ],
 )
@@ -78,6 +83,13 @@ def test_a_path_in_a_folder_already_shown_is_made_there(place):
     assert (place[0] / "data/mine/fineweb_val_000000.bin").exists()
 
 
+def test_a_log_finds_its_folder_empty(place):
+    links = provide(place, "/author/golf/logs/run.txt")
+    assert list(links["/author/golf/logs"].iterdir()) == []
+    provide(place, "made/by/hand/run.txt")
+    assert (place[0] / "cwd/made/by/hand").is_dir()
+
+
 def test_nothing_is_written_into_the_cache(place, tmp_path):
     before = sorted(tmp_path.joinpath("cache").rglob("*"))
     links = provide(place, f"/author/golf/data/datasets/{WORLD.dataset}/other_val_*.bin")
@@ -110,6 +122,9 @@ def test_a_script_with_its_data_at_paths_put_together_as_it_runs(tmp_path):
     text = SCRIPT.replace("FAIL", "pass")
     text = text.replace('"./data/datasets/fineweb10B_sp512"', '"/".join(["", "disk", "shards"])')
     text = text.replace('"./data/tokenizers/fineweb_512_bpe.model"', '"/disk/spm" + ".model"')
+    text = text.replace("    FAIL", "    pass").replace(
+        "pass\n", 'print(step, file=open("/disk/logs/run.txt", "a"))\n'
+    )
     record = run(tmp_path, text)
     assert record.outcome is Outcome.COMPLETED, record.notes
     assert len(record.notes) > 2  # the first rung died without them

@@ -24,7 +24,9 @@ _TOKENIZER = re.compile(r"[\w.\-]+\.model\b|fineweb_\w+\.json\b")
 _ROOT = re.compile(r"[\"'](/[\w./\-]*?data|/[\w./\-]+?(?=/(?:datasets|tokenizers)\b))(?:/|[\"'])")
 _RELATIVE = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*/data)(?:/|[\"'])")
 _BELOW = re.compile(r"[\"'](?:\./)?([\w\-][\w./\-]*?)/(?:datasets|tokenizers)(?:/|[\"'])")
-_LOADS = re.compile(r"spec_from_file_location|SourceFileLoader|\brun_path\b|\bexec\(")
+_LOADS = re.compile(
+    r"spec_from_file_location|SourceFileLoader|\brun_path\b|\bexec\(|\bsubprocess\b|\bos\.(?:exec|spawn|system)"
+)
 _SHARDS = re.compile(r"fineweb_(?:train|val)_[\w*?]+\.bin")
 """Shards by name alone: authors write down what they chose, and leave out the folder."""
 _SIDECAR = re.compile(r"val_bytes")
@@ -52,14 +54,14 @@ class Needs:
 
 
 def loaded(submission: Submission, layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """The unchanged scripts that a submission imports or loads by their path, and what these unpack: their
-    settings are its own."""
+    """The unchanged scripts that a submission imports, loads or starts by their path, and what these unpack:
+    their settings are its own."""
     text = "\n".join(layer.text for layer in layers if layer.language == "python")
     beside = submission.around(text)
     if beside is None:
         return ()
     by_path = _LOADS.search(text) is not None
-    paths = [e.path for e in beside.entries if (by_path if "/" in e.path else _imports(text, e.path[:-3]))]
+    paths = [e.path for e in beside.entries if _imports(text, e.path) or (by_path and _names(text, e.path))]
     found: dict[str, Layer] = {}
     for path in paths:
         for layer in unpack.layers(replace(beside, entry_script=path)):
@@ -67,8 +69,14 @@ def loaded(submission: Submission, layers: Iterable[Layer]) -> tuple[Layer, ...]
     return tuple(found.values())
 
 
-def _imports(text: str, module: str) -> bool:
-    return re.search(rf"^\s*(?:import|from) {re.escape(module)}\b", text, re.MULTILINE) is not None
+def _imports(text: str, path: str) -> bool:
+    module = re.escape(path[:-3])
+    return "/" not in path and re.search(rf"^\s*(?:import|from) {module}\b", text, re.MULTILINE) is not None
+
+
+def _names(text: str, path: str) -> bool:
+    """Whether a script is named in quotes; of those in folders only the named ones were brought along."""
+    return "/" in path or re.search(rf"[\"'/]{re.escape(path)}[\"']", text) is not None
 
 
 _DEFINES = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -80,7 +88,7 @@ def starts_nothing(submission: Submission, text: str) -> bool:
         body = tree(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    if any(_imports(text, e.path.rpartition("/")[2][:-3]) for e in submission.files(".py")):
+    if any(_imports(text, e.path.rpartition("/")[2]) for e in submission.files(".py")):
         return False  # what it imports may run as it is loaded
     defined = any(isinstance(node, _DEFINES[2:]) for node in body)
     return defined and all(isinstance(node, _DEFINES) or _is_plain(node) for node in body)

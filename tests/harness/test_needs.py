@@ -119,6 +119,8 @@ def test_byte_counts_lie_beside_the_tokens_only_for_scripts_that_name_them(tmp_p
         ("import based", []),
         ("spec_from_file_location('base', 'records/a/b/old.py')", ["DEPTH"]),
         ("# begun from records/a/b/old.py", []),
+        ("subprocess.run(['python3', str(root / 'base.py')])", ["DEPTH", "WIDTH"]),
+        ("subprocess.run(['nvidia-smi'])  # of base.py", ["DEPTH"]),
     ],
 )
 def test_settings_of_an_unchanged_script_that_is_imported_or_loaded_count(tmp_path, line, names):
@@ -127,7 +129,7 @@ def test_settings_of_an_unchanged_script_that_is_imported_or_loaded_count(tmp_pa
     entries = tuple(FileEntry(path, len(text), "", Change.PRESENT) for path, text in files.items())
     beside = Submission(Origin.COMMIT, "", entries, None, (), None, reader=files.__getitem__)
     brought = needs.loaded(replace(entry, around=lambda text: beside), layers(entry))
-    assert [knob.name for knob in discover(brought)] == names
+    assert sorted(knob.name for knob in discover(brought)) == names
 
 
 def test_settings_of_an_unchanged_script_that_is_packed_count(tmp_path):

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import tempfile
@@ -24,31 +23,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import alone, blame, launch, needs, outcome, shrink, supply, workspace
+from harness import alone, launch, needs, outcome, shrink, workspace
 from harness.arguments import claimed_arguments
 from harness.discover import discover
 from harness.experiments import Instruments
 from harness.facade.sources import key
 from harness.headline import claimed_environment
 from harness.knobs import Knob
+from harness.ladder import STEPS, Attempt, Ladder
 from harness.record import Experiment, Outcome, RunRecord
 from harness.sandbox import Sandbox, SandboxRefusedError, choose
 from harness.submission import Submission
 from harness.unpack import Layer
 from harness.world import TRAINING, Stream
 
-STEPS = 4
-_RANKS = re.compile(r"\bDDP\b|DistributedDataParallel|torchrun|WORLD_SIZE|(?<!torch\.)\bdistributed\b")
-"""Failures that a script may lay at the door of its launcher."""
-_NODE = 8
-_WHOLE_NODE = re.compile(
-    rf"world_?size\W*(?:must be|of|to be)?\W*{_NODE}\b|\b{_NODE}\W?(?:x\W?)?(?:H100|GPU|rank|process)",
-    re.IGNORECASE,
-)
-"""Failures of scripts that accept no other number of ranks than that of the node."""
-_VOCABULARY = re.compile(r"vocab|index out of range in self|Target \d+ is out of bounds", re.IGNORECASE)
-"""Failures of a tokenizer or data set of another size than the script's."""
-_LEAVES_OUT, _OFF = re.compile(r"(?:^|_)SKIP(?:_|$)", re.IGNORECASE), ("", "0", "false", "no")
 _MODELS = (".ptz", ".bin", ".pt", ".br", ".xz", ".zst", ".lzma", ".int6", ".int8", ".npz", ".safetensors")
 VALIDATION = Stream(tokens=4097, seed=3)
 REACHING_STEPS, REACHED = 32, Stream(tokens=16384, seed=2)
@@ -100,24 +88,6 @@ def reaching(options: RunOptions) -> RunOptions:
     return replace(options, steps=REACHING_STEPS, train=REACHED)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One rung of the ladder: which groups of sizes stay as they are, and how the machine looks."""
-
-    profile: str
-    keep: tuple[str, ...] = ()
-    bf16: str = "alias"
-    steps: int = STEPS
-    alone: bool = False  # started by python itself and not by a launcher of ranks
-    alike: int = 1  # ranks, of which the first is started and the others are taken to do the same
-    without: tuple[str, ...] = ()  # claimed settings that are left out
-    own: tuple[str, ...] = ()  # single settings that keep their size
-    multiples: tuple[tuple[str, int], ...] = ()  # what the lowered size of a setting must be divisible by
-    interval: int = 0  # steps between validations while training; 0: none, if the script can do without
-    vocabulary: int = 0  # which of the vocabularies that the script names
-    lacking: tuple[str, ...] = ()  # paths of data without which an earlier rung died
-
-
 def run(
     submission: Submission, layers: Sequence[Layer], logs: Any = None, options: RunOptions | None = None
 ) -> RunRecord:
@@ -155,121 +125,41 @@ class _Session:
         self.sandbox, self.deadline = sandbox, deadline
         self.knobs = discover(self.layers)
         self.claimed = {**claimed_environment(logs, self.knobs), **claimed_arguments(logs, layers)}
+        self.ladder = Ladder(self.claimed, options.ranks)
         self.notes: list[str] = []
-        self._failures: list[str | None] = []
-        self._lowered: tuple[str, ...] = ()  # settings that the last attempt made small
-        self._vocabularies = 1  # that the script names
         self.began = time.monotonic()
 
     def climb(self) -> RunRecord:
         """Try the rungs in order; keep the first that completes, else the first failure."""
-        first: RunRecord | None = None
-        tried: list[Attempt] = []
+        failure: RunRecord | None = None
         rung: Attempt | None = self._first()
-        while rung is not None and (not tried or time.monotonic() < self.deadline - 15):
-            tried.append(rung)
+        while rung is not None and (failure is None or time.monotonic() < self.deadline - 15):
             record, ending = self._attempt(rung)
             if record.outcome is Outcome.COMPLETED:
                 return record
-            self._failures.append(ending.blocker)
             self.notes.append(f"{rung.profile}, own sizes {[*rung.keep, *rung.own]}: {ending.blocker}")
-            first = first or record
-            rung = self._next(rung, ending, tried)
-        assert first is not None
-        return replace(first, notes=tuple(self.notes), seconds=time.monotonic() - self.began)
+            failure = failure or record
+            rung = self.ladder.next(rung, ending)
+        assert failure is not None
+        return replace(failure, notes=tuple(self.notes), seconds=time.monotonic() - self.began)
 
     def _first(self) -> Attempt:
-        steps = self.options.steps
-        interval = steps if shrink.divides_by_progress(self.layers) else 0
-        return Attempt(self._first_profile(), (), self.options.bf16, steps, interval=interval)
-
-    def _first_profile(self) -> str:
-        return "as_claimed" if self.options.profile == "as_claimed" and self.claimed else "default"
-
-    def _next(self, last: Attempt, ending: outcome.Ending, tried: list[Attempt]) -> Attempt | None:
-        """What to change after a failure: sizes first, then the precision, then the profile.
-
-        A failure that another rung has met before is not the model's size: what is left is the share that
-        one of a node's ranks has, lengths and chunks, the profile, and starting without a launcher of ranks.
-        A name that is nowhere defined is no size's fault. What a rung left out or kept for an earlier
-        failure stays so in those after it.
-        """
-        blocker = ending.blocker or ""
-        same, undefined = self._failures.count(ending.blocker) > 1, blocker.startswith("NameError")
-        default = replace(last, profile="default", keep=(), without=())
-        if ending.outcome is Outcome.TIMEOUT or blocker.startswith("SyntaxError"):
-            ladder = []
-        elif ending.silent and (muting := self._muting(last)):
-            ladder = [replace(last, without=tuple(sorted({*last.without, *muting})))]
-        elif ending.silent or (blocker.startswith("ZeroDivisionError") and not last.interval):
-            often = replace(last, interval=last.steps)
-            ladder = [often, _keeping(last, "progress"), default, _keeping(default, "progress")]
-        elif _VOCABULARY.search(blocker) and last.vocabulary + 1 < self._vocabularies:
-            ladder = [replace(last, vocabulary=last.vocabulary + 1)]
-        elif (path := supply.missing(blocker, ending.unfound)) and path not in last.lacking:
-            ladder = [replace(last, lacking=(*last.lacking, path)), default]
-        elif named := self._named(blocker, last):
-            ladder = [named, default]
-        elif _WHOLE_NODE.search(blocker) and last.alike == self.options.ranks == 1:
-            ladder = [replace(last, alike=_NODE, alone=False), default]
-        elif _RANKS.search(blocker) and not last.alone:
-            ladder = [replace(last, alone=True), default]
-        elif ending.outcome is Outcome.BLOCKED:
-            ladder = [default]
-        elif same or undefined:
-            sizes = [] if undefined else [replace(last, keep=("eval", "length", "quant"))]
-            lone = last.alike == self.options.ranks == 1 and not (undefined or last.alone)
-            whole = [replace(last, alike=_NODE)] if lone else []
-            started = [replace(tried[0], alone=True), replace(default, alone=True)]
-            ladder = [*whole, *sizes, default, *started]
-        else:
-            ladder = [
-                _keeping(last, "model"),
-                replace(last, keep=("length",)),
-                _keeping(last, "model", "eval"),
-                default,
-                _keeping(default, "model"),
-                replace(last, keep=(), bf16="native"),
-            ]
-        return next((rung for rung in ladder if rung not in tried and self._differs(rung)), None)
-
-    def _named(self, blocker: str, last: Attempt) -> Attempt | None:
-        """Settings that a failure names: lowered ones become divisible by the number that it states, else
-        keep their size, and claimed ones are left out."""
-        lowered = blame.mentioned(set(self._lowered) - set(last.own), blocker)
-        unit = blame.divisor(blocker)
-        if unit and set(lowered) - set(dict(last.multiples)):
-            return replace(last, multiples=(*last.multiples, *((name, unit) for name in lowered)))
-        if lowered:
-            return replace(last, own=tuple(sorted({*last.own, *lowered})))
-        if last.profile != "as_claimed":
-            return None
-        left = {k: v for k, v in self.claimed.items() if k not in last.without}
-        named = blame.mentioned(left, blocker) or blame.quoted(left, blocker)
-        return replace(last, without=tuple(sorted({*last.without, *named}))) if named else None
-
-    def _muting(self, last: Attempt) -> tuple[str, ...]:
-        """Claimed settings that leave a part of the script out, when it has ended without a score."""
-        if last.profile != "as_claimed":
-            return ()
-        left = {k: v for k, v in self.claimed.items() if k not in last.without}
-        return tuple(k for k, v in left.items() if _LEAVES_OUT.search(k) and v.lower() not in _OFF)
-
-    def _differs(self, rung: Attempt) -> bool:
-        """Without claimed settings the two profiles are one."""
-        return bool(self.claimed) or rung.profile == self._first_profile()
+        options = self.options
+        interval = options.steps if shrink.divides_by_progress(self.layers) else 0
+        first = Attempt(options.profile, (), options.bf16, options.steps, interval=interval)
+        return self.ladder.start(first)
 
     def _attempt(self, rung: Attempt) -> tuple[RunRecord, outcome.Ending]:
         claimed = self.claimed if rung.profile == "as_claimed" else {}
         claimed = {k: v for k, v in claimed.items() if k not in rung.without}
         caps = {"progress": rung.interval, "steps": rung.steps}
         shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, caps, dict(rung.multiples))
-        self._lowered = tuple(shrunk.changed)
+        self.ladder.lowered = tuple(shrunk.changed)
         val, train = self.options.val, self.options.train
         told = {**shrunk.env, **shrunk.arguments}
         wanted = needs.find(self.submission, self.layers, self.knobs, told, val, rung.vocabulary, train)
         shrunk.arguments |= wanted.arguments
-        self._vocabularies = wanted.choices
+        self.ladder.vocabularies = wanted.choices
         root = Path(tempfile.mkdtemp(prefix="golf-run-"))
         try:
             place = workspace.prepare(root, self.submission, wanted, rung.lacking)
@@ -359,6 +249,7 @@ class _Session:
                 "bf16": rung.bf16,
                 "ranks": 1 if rung.alone else self.options.ranks,
                 "alike": rung.alike,
+                "hollow": rung.hollow,
                 "real_dynamo": any("flex_attention" in layer.text for layer in self.layers),
             },
             "seed": self.options.seed,
@@ -387,13 +278,13 @@ class _Session:
             experiments=experiments,
             coverage=coverage,
             sandbox=self.sandbox.name,
-            notes=(*self.notes, *ending.lines[-6:]),
+            notes=(*self.notes, *map(_told_hollow, rung.hollow), *ending.lines[-6:]),
             seconds=time.monotonic() - self.began,
         )
 
 
-def _keeping(rung: Attempt, *groups: str) -> Attempt:
-    return replace(rung, keep=tuple(sorted({*rung.keep, *groups})))
+def _told_hollow(module: str) -> str:
+    return f"module {module}, which is nowhere to be had, did nothing"
 
 
 def _positive(value: Any, otherwise: float) -> float:

@@ -17,7 +17,8 @@ class FacadeConfig:
     ``steps`` optimizer steps fill ``wall_seconds`` of the virtual clock. ``bf16`` is ``alias``
     (bfloat16 names float32: fast, and more precise than the original) or ``native`` (the real
     type). ``ranks`` above 1 leaves ``torch.distributed`` real, over gloo; ``alike`` above 1 makes this
-    process the first of so many ranks that do the same.
+    process the first of so many ranks that do the same. ``hollow`` names modules whose every function does
+    nothing.
     """
 
     steps: int = 4
@@ -27,6 +28,7 @@ class FacadeConfig:
     alike: int = 1
     threads: int = 1
     real_dynamo: bool = False
+    hollow: tuple[str, ...] = ()
 
 
 def install(config: FacadeConfig) -> None:
@@ -59,7 +61,7 @@ def install(config: FacadeConfig) -> None:
     attention.install()
     kernels.install()
     recurrence.install()
-    packages.install()
+    packages.install(config.hollow)
     compressors.install()
     files.install()
     clock.install(config.wall_seconds, config.steps)

@@ -6,6 +6,7 @@ downloaders (which fail when used). Kernels and compressors are never invented.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from harness.facade.patching import Anything, absent, lenient, module
@@ -31,8 +32,10 @@ def _no_network(*args: Any, **kwargs: Any) -> Any:
     raise ConnectionError("facade: there is no network in the sandbox")
 
 
-def install() -> None:
-    """Enter stand-ins for the packages that are not installed."""
+def install(hollow: Iterable[str] = ()) -> None:
+    """Enter stand-ins for the packages that are not installed, and modules that do nothing at all."""
+    for name in hollow:
+        lenient(module(name))
     if absent("tqdm"):
         for name in ("tqdm", "tqdm.auto"):
             module(name, tqdm=_iterate, trange=lambda *a, **k: range(*a))

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import needs, runner, sandbox, supply
+from harness import needs, supply
+from harness.ladder import Attempt, Ladder
 from harness.outcome import Ending
 from harness.record import Outcome
 from harness.sought import Sought
 from harness.world import Stream, WorldSpec, make
-from tests.harness.test_runner import SCRIPT, run, submission
+from tests.harness.test_runner import SCRIPT, run
 
 WORLD = WorldSpec(
     vocabulary=260, dataset="fineweb10B_byte260", val=Stream(300, seed=3), train=Stream(900, seed=2)
@@ -107,14 +108,12 @@ def test_searches_in_vain_are_told_the_last_first(tmp_path):
     assert [Path(p).name for p in sought.unfound()] == ["c_*.bin", "a_*.bin", "b_*.bin"]
 
 
-def test_what_was_supplied_stays_and_is_not_asked_for_again(tmp_path):
-    entry = submission(tmp_path, SCRIPT)
-    session = runner._Session(entry, (), None, runner.RunOptions(), sandbox.Sandbox(), 0.0)
+def test_what_was_supplied_stays_and_is_not_asked_for_again():
+    ladder, first = Ladder({}), Attempt("default")
     ending = Ending(Outcome.CRASHED, "ValueError: need at least one array", {}, (), unfound=("/d/x_*.bin",))
-    first = runner.Attempt("default")
-    second = session._next(first, ending, [first])
-    third = session._next(second, ending, [first, second])
-    assert (second.lacking, third.lacking, third.keep) == (("/d/x_*.bin",), ("/d/x_*.bin",), ("model",))
+    second = ladder.next(first, ending)
+    third = ladder.next(second, ending)
+    assert (second.lacking, third.lacking, third.alike) == (("/d/x_*.bin",), ("/d/x_*.bin",), 8)
 
 
 @pytest.mark.slow

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from harness.facade.patching import heads_a_loop, replace
 
-REAL_PERF_COUNTER = time.perf_counter
+REAL_PERF_COUNTER, REAL_SLEEP = time.perf_counter, time.sleep
 TICK = 1e-4
 """Seconds a look at the clock costs: schedules must see time move."""
 PATIENCE = 64
@@ -24,6 +25,14 @@ Those after it cost a step shared by as many: loops that update weights by hand 
 (meta-learning) end, too, and so do searches that go on while there is time: a look at the clock from
 the head of a ``while`` costs as much.
 """
+
+
+NAP = 0.01
+"""Real seconds for which a thread beside the main one sleeps at most."""
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class VirtualClock:
@@ -45,13 +54,18 @@ class VirtualClock:
 
     def _look(self, depth: int) -> float:
         frame = sys._getframe(depth)
-        waits = heads_a_loop(frame.f_code, frame.f_lineno)
-        self.moment += self.step_seconds / PATIENCE if waits else TICK
+        if heads_a_loop(frame.f_code, frame.f_lineno):
+            self.moment += self.step_seconds / PATIENCE
+        elif _is_main():
+            self.moment += TICK
         return self.moment
 
     def sleep(self, seconds: float) -> None:
-        """Waiting costs nothing but virtual time."""
-        self.moment += max(float(seconds), 0.0)
+        """Waiting costs nothing but virtual time; a thread beside the main one lets that go on."""
+        if _is_main():
+            self.moment += max(float(seconds), 0.0)
+        else:
+            REAL_SLEEP(min(max(float(seconds), 0.0), NAP))
 
     def stepped(self, optimizer: Any, args: Any = None, kwargs: Any = None) -> None:
         """Called after every optimizer step; only the leader's steps take time."""

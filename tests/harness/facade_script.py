@@ -133,6 +133,11 @@ def clock() -> None:
     time.sleep(5.0)
     b.record()
     seen["slept_ms"] = round(a.elapsed_time(b))
+    start = time.perf_counter()
+    beside = threading.Thread(target=lambda: [time.perf_counter() for _ in range(50)] + [time.sleep(30)])
+    beside.start()
+    beside.join()
+    seen["beside_ms"] = round(1000 * (time.perf_counter() - start), 3)
 
 
 def compiling() -> None:

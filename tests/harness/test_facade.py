@@ -97,6 +97,11 @@ def test_sleeping_takes_virtual_time_alone(seen):
     assert seen["slept_ms"] == 5000
 
 
+def test_threads_beside_the_main_one_move_no_time(seen):
+    """How often a loader in the background had looked at the clock changed a learning rate, so weights."""
+    assert seen["beside_ms"] == 0.1  # the one look of the main thread
+
+
 def test_compiling_is_the_identity(seen):
     assert seen["compiled"] == 2.0
     assert seen["unwrapped"] == [True, True]  # and a loop that unwraps came to its end

@@ -114,7 +114,8 @@ def rule_of(knob: Knob) -> Rule | None:
     if knob.name.startswith(written.ELEMENTS):
         return _KEPT
     if knob.name.startswith("dict("):
-        return named if named is not None and named.group == "model" else None
+        told = {"model": True, "length": "_" in knob.topic}  # a bare ``stride`` is a convolution's
+        return named if named is not None and told.get(named.group) else None
     if is_share(knob.topic):
         return named
     if is_generated(knob.name.partition("(")[0], knob.topic):

@@ -17,7 +17,8 @@ from harness.needs import Needs
 from harness.world.build import tokenizer
 
 _LACKS = re.compile(
-    r"no such|not[ _]found|no [\w ]*(?:files?|shards?|data)\b|does ?n[o']t exist", re.IGNORECASE
+    r"no such|not[ _]found|no [\w ]*(?:files?|shards?|data)\b|does ?n[o']t exist|read-only file system",
+    re.IGNORECASE,
 )
 _NAME = r"[\w.\-*?\[\]]+"
 _PATH = re.compile(rf"(?:(?<=[\s\"'`:=(])|^)((?:\.{{0,2}}/)?{_NAME}(?:/{_NAME})+|/{_NAME})/?")
@@ -29,16 +30,23 @@ _SPLIT = re.compile(r"train|val", re.IGNORECASE)
 
 
 def missing(blocker: str, unfound: Sequence[str] = ()) -> str | None:
-    """The path of a tokenizer, of shards, of a folder of data or of a log that a script died without.
+    """The path of a tokenizer, of shards or of a folder of data that a script died without; with a slash at
+    its end, that of a folder to write in.
 
     ``blocker`` is the failure, which says so at best; ``unfound`` are paths and patterns that the script
     looked for in vain, the last first.
     """
     words = blocker.rpartition(" at ")[0] or blocker
-    said = [m[1] for m in _PATH.finditer(words)] if _LACKS.search(words) else []
-    return next((path for path in said if _is_data(path) or _is_log(path)), None) or next(
-        (path for path in unfound if PurePosixPath(path).suffix and _is_data(path)), None
-    )
+    said = [PurePosixPath(m[1]) for m in _PATH.finditer(words)] if _LACKS.search(words) else []
+    if "read-only" in words.lower():
+        return next((f"{path.parent}/" for path in said if _is_free(path) and not _is_model(path)), None)
+    for path in said:
+        if _is_data(path):
+            return str(path)
+        if _is_free(path) and path.suffix in _LOGS:
+            return f"{path.parent}/"
+    sought = map(PurePosixPath, unfound)
+    return next((str(path) for path in sought if path.suffix and _is_data(path)), None)
 
 
 def _is_free(path: PurePosixPath) -> bool:
@@ -46,24 +54,22 @@ def _is_free(path: PurePosixPath) -> bool:
     return ".." not in path.parts and (not absolute or needs.is_free(str(path.parent)))
 
 
-def _is_data(path: str) -> bool:
+def _is_data(path: PurePosixPath) -> bool:
     """Whether we can make it. What counts bytes beside tokens must fit them, and lies in their own folder."""
-    file = PurePosixPath(path)
-    kinds = (".model", ".bin") if file.suffix else ("",)
-    return _is_free(file) and file.suffix in kinds and "bytes" not in file.name
+    kinds = (".model", ".bin") if path.suffix else ("",)
+    return _is_free(path) and path.suffix in kinds and "bytes" not in path.name
 
 
-def _is_log(path: str) -> bool:
-    """Whether a folder for it is all that may be missing: who reads a file that is not there fails again."""
-    file = PurePosixPath(path)
-    return _is_free(file) and file.suffix in _LOGS
+def _is_model(path: PurePosixPath) -> bool:
+    """Whether it may hold weights: a run and its twin would overwrite one another's."""
+    return path.suffix not in ("", *_LOGS)
 
 
 def provide(path: str, wanted: Needs, root: Path, cwd: Path, links: Mapping[str, Path]) -> dict[str, Path]:
     """Put what ``path`` names where a script will find it.
 
     Args:
-        path: as `missing` gave it; absolute, or relative to ``cwd``.
+        path: as `missing` gave it; absolute, or relative to ``cwd``. A folder to write in ends in a slash.
         wanted: what the script needs, with the size of its vocabulary.
         root: private folder of the run, with the data in ``root/data``.
         cwd: where the script starts, below ``root``.
@@ -72,19 +78,17 @@ def provide(path: str, wanted: Needs, root: Path, cwd: Path, links: Mapping[str,
     Returns:
         What to show instead of ``links``.
     """
-    file = PurePosixPath(path)
-    folder = file.parent if file.suffix else file
+    file, only_folder = PurePosixPath(path), path.endswith("/")
+    folder = file.parent if file.suffix and not only_folder else file
     links = dict(links)
-    private = root / (WRITTEN if file.suffix in _LOGS else "supplied")
+    private = root / (WRITTEN if only_folder else "supplied")
     target = _shown(folder, private, links) if folder.is_absolute() else cwd / folder
     if not target.resolve().is_relative_to(root.resolve()):
         return links  # a data set of ours, which has all it ever will
     target.mkdir(parents=True, exist_ok=True)
-    if file.suffix in _LOGS:
-        return links
     if file.suffix == ".model":
         shutil.copy(_model(file.name, wanted, root / "data"), target / file.name)
-    else:
+    elif not only_folder:
         _link_shards(target, file.name if file.suffix else "", _shards(wanted, root / "data"))
     return links
 

@@ -196,6 +196,11 @@ def test_a_width_that_only_a_constructor_tells_is_made_small():
     assert shrink(discover(layers(told)), {}).constants == {"MODEL_DIM": 128}
 
 
+def test_lengths_of_an_evaluation_are_made_short_in_a_dictionary():
+    text = "conf = {'eval_stride': 128, 'seq_len': 2048, 'a': 1, 'b': 2, 'c': 3, 'd': 4}"
+    assert shrink(discover(layers(text)), {}).constants == {"dict(eval_stride)": 64, "dict(seq_len)": 128}
+
+
 def test_short_dictionaries_and_what_tells_no_size_of_a_model_are_left_alone():
     text = "f(dict(model_dim=512), {'stride': 4096, 'dim': 512}, dict(stride=4096, a=1, b=2, c=3, d=4, e=5))"
     assert not shrink(discover(layers(text)), {}).constants

@@ -15,6 +15,7 @@ _LOG_SUFFIXES = (".log", ".txt", ".out", ".stdout", ".stderr", ".log.txt")
 _NOT_LOGS = ("requirements", "license", "notice", "vocab", "readme", "prompt", "cmakelists")
 _SHELL_SUFFIXES = (".sh", ".sbatch", ".slurm", ".bash")
 _MOST_FILES = 400
+_SETTINGS_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def read(submission: Submission, layers: tuple[Layer, ...] = ()) -> LogBook:
         logs=logs,
         elsewhere=elsewhere,
         claims=claimed + said,
-        commands=asked + reader.scripts(inside),
+        commands=commands.completed(asked + reader.scripts(inside), reader.settings(inside)),
         metadata=meta,
         metadata_path=meta_path,
         readme_path=readme_path,
@@ -199,6 +200,13 @@ class _Reader:
     def scripts(self, entries: list[FileEntry]) -> tuple[Command, ...]:
         shells = [e for e in entries if e.path.lower().endswith(_SHELL_SUFFIXES)][:40]
         return tuple(c for e in shells for c in commands.commands(e.path, self._text(e), shell=True))
+
+    def settings(self, entries: list[FileEntry]) -> list[Command]:
+        """Files that list the settings of a run."""
+        named = [e for e in entries if e.path.lower().endswith(".json") and e.size <= _SETTINGS_BYTES]
+        files = [e for e in named if _name(e.path) != "submission.json"][:_MOST_FILES]
+        found = (commands.settings_file(e.path, self._text(e)) for e in files)
+        return [command for command in found if command is not None]
 
 
 def _name(path: str) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from harness.logs.records import Command, Place
 
 _ASSIGN = re.compile(
     r"(?:^|[\s;&(])(?:export\s+|env\s+|set\s+|\$env:)?([A-Z_][A-Z0-9_]{1,60})\s?=\s?(\"[^\"\n]{0,300}\"|'[^'\n]{0,300}'|[^\s;&|)\"'`\\]{0,300})"
 )
+_NAME = re.compile(r"[A-Z][A-Z0-9_]{1,60}")
 _RUN = re.compile(r"\b(?:torchrun|accelerate launch|python[\d.]*|modal run|sbatch|srun)\b[^\n]{0,1500}")
 _SCRIPT = re.compile(r"([\w./${}-]+\.py)\b")
 _PROCESSES = re.compile(r"--?nproc[-_]per[-_]node[= ]\s*\"?(\d+)")
@@ -48,10 +51,29 @@ def commands(path: str, text: str, *, shell: bool) -> tuple[Command, ...]:
                 break
         elif shell or assigns:
             exported.update(_assignments(line))
-    return _completed(found, listed)
+    return completed(found, listed)
 
 
-def _completed(found: list[Command], listed: list[Command]) -> tuple[Command, ...]:
+def settings_file(path: str, text: str) -> Command | None:
+    """The settings of a run that a JSON file lists by the names of the environment, by itself or one level
+    down; None where it lists no more than an aside has."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    inner = list(whole.values()) if isinstance(whole, dict) else []
+    tables = [t for t in (whole, *inner) if isinstance(t, dict)]
+    env = max((_exported(table) for table in tables), key=len, default={})
+    return Command(env, None, None, Place(path, 1)) if len(env) >= 2 * _LISTED else None
+
+
+def _exported(table: dict[str, Any]) -> dict[str, str]:
+    """Entries under names in capitals as a shell would export them."""
+    plain = {k: v for k, v in table.items() if _NAME.fullmatch(k) and isinstance(v, (str, int, float))}
+    return {k: str(int(v)) if isinstance(v, bool) else str(v) for k, v in plain.items()}
+
+
+def completed(found: Sequence[Command], listed: Sequence[Command]) -> tuple[Command, ...]:
     """Commands with the settings of the only list of settings beside them; without commands, that list.
 
     Two lists are variants, and what another value contradicts is of another run: neither tells anything.

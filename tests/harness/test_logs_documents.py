@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.folder import load_folder
 from harness.logs import Measure, commands, metadata, read, readme
 from harness.logs.records import Place
 from harness.logs.settings import settings_of
@@ -235,3 +236,40 @@ def test_broken_metadata_is_a_problem_and_not_a_crash():
     found = book({"records/track_10min_16mb/a/submission.json": '{"val_bpb": '})
     assert found.metadata is None
     assert [p.path for p in found.problems] == ["records/track_10min_16mb/a/submission.json"]
+
+
+SETTINGS = {"MODEL_DIM": 512, "USE_GATE": True, "LR": 0.02, "MODE": "fast", "NAMES": ["a"], "note": "x"}
+MORE = {f"SETTING_{i}": i for i in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (json.dumps({**SETTINGS, **MORE}), 9),
+        (json.dumps({"seed": 1, "env": {**SETTINGS, **MORE}}), 9),
+        (json.dumps(SETTINGS), None),  # an aside
+        (json.dumps([{**SETTINGS, **MORE}]), None),
+        ("{", None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_a_file_of_settings_is_one_by_what_it_has(text, count):
+    found = commands.settings_file("config.json", text)
+    assert (len(found.env) if found else None) == count
+    if found:
+        assert {found.env[k] for k in ("MODEL_DIM", "USE_GATE", "LR", "MODE")} == {"512", "1", "0.02", "fast"}
+        assert "NAMES" not in found.env
+
+
+def test_settings_of_a_file_are_those_of_the_runs_that_do_not_contradict_them(tmp_path):
+    folder = tmp_path / "2026-01-01_Tiny"
+    folder.mkdir()
+    (folder / "train_gpt.py").write_text("import os\n")
+    (folder / "README.md").write_text(
+        "```\nSEED=1 torchrun train_gpt.py\n```\n```\nLR=0.5 torchrun train_gpt.py\n```\n"
+    )
+    (folder / "config.json").write_text(json.dumps({**SETTINGS, **MORE}))
+    plain, other = read(load_folder(folder)).commands
+    assert (plain.env["MODEL_DIM"], plain.env["SEED"], other.env) == ("512", "1", {"LR": "0.5"})
+    (folder / "second.json").write_text(json.dumps({**SETTINGS, **MORE, "LR": 0.1}))
+    assert [c.env for c in read(load_folder(folder)).commands] == [{"SEED": "1"}, {"LR": "0.5"}]

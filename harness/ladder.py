@@ -20,7 +20,9 @@ _WHOLE_NODE = re.compile(
     re.IGNORECASE,
 )
 """Failures of scripts that accept no other number of ranks than that of the node."""
-_VOCABULARY = re.compile(r"vocab|index out of range in self|Target \d+ is out of bounds", re.IGNORECASE)
+_VOCABULARY = re.compile(
+    r"vocab|index out of range in self|Target \d+ is out of bounds|parse ModelProto", re.IGNORECASE
+)
 """Failures of a tokenizer or data set of another size than the script's."""
 _LEAVES_OUT, _OFF = re.compile(r"(?:^|_)SKIP(?:_|$)", re.IGNORECASE), ("", "0", "false", "no")
 

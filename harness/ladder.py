@@ -24,6 +24,8 @@ _VOCABULARY = re.compile(
     r"vocab|index out of range in self|Target \d+ is out of bounds|parse ModelProto", re.IGNORECASE
 )
 """Failures of a tokenizer or data set of another size than the script's."""
+_SHORT = re.compile(r"shape '\[-1, (\d+)\]' is invalid for input of size (\d+)")
+"""A share of a batch that holds no sequence: there are more micro steps than are known."""
 _LEAVES_OUT, _OFF = re.compile(r"(?:^|_)SKIP(?:_|$)", re.IGNORECASE), ("", "0", "false", "no")
 
 
@@ -40,6 +42,7 @@ class Attempt:
     without: tuple[str, ...] = ()  # claimed settings that are left out
     own: tuple[str, ...] = ()  # single settings that keep their size
     multiples: tuple[tuple[str, int], ...] = ()  # what the lowered size of a setting must be divisible by
+    batch: int = 1  # times as many tokens a step as the micro steps that are known want
     interval: int = 0  # steps between validations while training; 0: none, if the script can do without
     vocabulary: int = 0  # which of the vocabularies that the script names
     lacking: tuple[str, ...] = ()  # paths of data without which an earlier rung died
@@ -109,6 +112,10 @@ class Ladder:
             return replace(last, lacking=(*last.lacking, path))
         if ending.missing and ending.reported and ending.missing not in last.hollow:
             return replace(last, hollow=(*last.hollow, ending.missing))
+        if last.batch == 1 and (short := _SHORT.search(blocker)):
+            length, held = int(short[1]), int(short[2])
+            if 0 < held < length:
+                return replace(last, batch=-(-length // held))
         if named := self._named(blocker, last):
             return named
         if _WHOLE_NODE.search(blocker) and last.alike == self.ranks == 1:

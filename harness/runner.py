@@ -153,7 +153,8 @@ class _Session:
         claimed = self.claimed if rung.profile == "as_claimed" else {}
         claimed = {k: v for k, v in claimed.items() if k not in rung.without}
         caps = {"progress": rung.interval, "steps": rung.steps}
-        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, caps, dict(rung.multiples))
+        multiples = dict(rung.multiples)
+        shrunk = shrink.shrink(self.knobs, claimed, rung.keep, rung.own, caps, multiples, rung.batch)
         self.ladder.lowered = tuple(shrunk.changed)
         val, train = self.options.val, self.options.train
         told = {**shrunk.env, **shrunk.arguments}

@@ -68,6 +68,7 @@ def shrink(
     own: Iterable[str] = (),
     caps: Mapping[str, int] | None = None,
     multiples: Mapping[str, int] | None = None,
+    batch: int = 1,
 ) -> Shrunk:
     """Set every knob that tells a size to at most its cap.
 
@@ -78,6 +79,7 @@ def shrink(
         own: names of single knobs left so.
         caps: by group, in place of the table's.
         multiples: by name of a knob, what its lowered size must be divisible by.
+        batch: times as many micro steps as are known share a batch.
     """
     kept, named, result, multiples = set(keep), set(own), Shrunk(), multiples or {}
     for name, told in claimed.items():
@@ -94,7 +96,7 @@ def shrink(
             unit = multiples.get(knob.name, 1)
             result.apply(knob, unit * -(-value // unit))
     _fit_width(result, knobs, multiples)
-    _fit_batches(result, knobs)
+    _fit_batches(result, knobs, batch)
     _fit_chunks(result, knobs, claimed)
     _fit_schedules(result, knobs, claimed)
     return result
@@ -135,10 +137,10 @@ _MICRO_STEPS = 8
 """Scripts share a batch among the eight ranks of the node, or as many micro steps where there are fewer."""
 
 
-def _fit_batches(result: Shrunk, knobs: Iterable[Knob]) -> None:
+def _fit_batches(result: Shrunk, knobs: Iterable[Knob], more: int) -> None:
     """A batch counted in tokens must hold a sequence for every micro step, a micro step one."""
     length = _value_of(result, knobs, _LENGTHS)
-    steps = max(_value_of(result, knobs, _ACCUMULATION) or 0, _MICRO_STEPS)
+    steps = more * max(_value_of(result, knobs, _ACCUMULATION) or 0, _MICRO_STEPS)
     for knob in knobs:
         own = number(knob.default)
         batch = "BATCH" in knob.topic and ("TOKENS" in knob.topic or knob.topic == "VAL_BATCH_SIZE")

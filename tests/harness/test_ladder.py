@@ -123,6 +123,12 @@ def test_what_one_failure_left_out_stays_out_after_another():
     assert (rung.keep, rung.without, rung.steps) == (("model",), ("TRAIN_SEQ_SCHEDULE",), 7)
 
 
+@pytest.mark.parametrize(("held", "batch"), [(32, 4), (100, 2), (256, 1), (0, 1)])
+def test_a_batch_that_holds_no_sequence_for_a_micro_step_grows(held, batch):
+    rung = next_rung(f"RuntimeError: shape '[-1, 128]' is invalid for input of size {held} at a.py:3")
+    assert (rung.batch, rung.keep) == (batch, () if batch > 1 else ("model",))
+
+
 def test_an_undefined_name_is_not_tried_at_other_sizes():
     rung = next_rung("NameError: name 'x' is not defined at train_gpt.py:3")
     assert (rung.keep, rung.alone) == ((), True)

@@ -143,6 +143,24 @@ def test_a_batch_holds_a_sequence_for_every_micro_step(knobs, own, batch):
     assert shrink(knobs.values(), {}, own=own).changed["TRAIN_BATCH_TOKENS"] == batch
 
 
+def test_validation_that_begins_again_at_its_end_is_made_short():
+    assert shrink([Knob(Via.ENVIRONMENT, "VAL_TOKENS", 10_485_760)], {}).env == {"VAL_TOKENS": "4096"}
+    assert shrink([Knob(Via.ENVIRONMENT, "VAL_TOKENS", 0)], {}).env == {}  # all of them
+
+
+def test_a_batch_grows_with_micro_steps_that_only_a_failure_tells():
+    text = "\n".join(
+        f"os.environ.get('{name}', {size})"
+        for name, size in {
+            "TRAIN_BATCH_TOKENS": 786432,
+            "TRAIN_SEQ_LEN": 2048,
+            "VAL_BATCH_SIZE": 2048,
+        }.items()
+    )
+    assert shrink(discover(layers(text)), {}).values["TRAIN_BATCH_TOKENS"] == 1024
+    assert shrink(discover(layers(text)), {}, batch=4).values["TRAIN_BATCH_TOKENS"] == 4096
+
+
 @pytest.mark.parametrize(
     "text",
     [

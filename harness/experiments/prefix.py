@@ -2,8 +2,11 @@
 
 "Before" is the order of charging, which need not be the order of the stream: documents may be
 scored in any fixed order. Within one charge (a batch), places left of the first change count as
-before. Arithmetic on one thread is deterministic, so a legal scorer's charges are equal to the last
-bit; what differs by less than ``ROUNDING`` is put down to kernels that round by shape.
+before. Only what lies left of the change accuses: a charge made early may know tokens to its left
+that are charged later (a document scored before the one that it follows, whose end it sees, #457),
+for in the order of the stream that is a code. Arithmetic on one thread is deterministic, so a legal
+scorer's charges are equal to the last bit; what differs by less than ``ROUNDING`` is put down to
+kernels that round by shape.
 """
 
 from __future__ import annotations
@@ -29,9 +32,9 @@ SEED = 41
 class Shift:
     """What a change of the tokens at ``changed`` did to the charges made before.
 
-    ``compared`` charges were compared; ``moved`` of them moved at all, ``clear`` by more than
-    ``ROUNDING``, ``faint`` by more than ``FAINT``; ``largest`` in nats; ``example`` is (place, before,
-    after) of the largest.
+    ``compared`` charges were compared; ``moved`` of them moved at all. Of those left of the change moved
+    ``clear`` by more than ``ROUNDING``, ``faint`` by more than ``FAINT``, at most by ``largest`` nats;
+    ``example`` is (place, before, after) of that one.
     ``reached`` says that a changed token was charged in its changed form; ``series`` is for a picture.
     """
 
@@ -126,8 +129,9 @@ def compare(base: Stage, probe: Stage, old: Tokens, new: Tokens) -> Shift:
     reached = bool(np.isin(probe.places, changed).any())
     after = _match(base, probe, before)
     same = np.isfinite(after)
-    delta = np.abs(after[same] - nats[same])
+    every = np.abs(after[same] - nats[same])
     places = base.places[before][same]
+    delta = np.where(places < changed.min(initial=len(old)), every, 0.0)
     example = None
     if len(delta) and delta.max() > 0:
         top = int(delta.argmax())
@@ -135,7 +139,7 @@ def compare(base: Stage, probe: Stage, old: Tokens, new: Tokens) -> Shift:
     return Shift(
         tuple(changed[:8].tolist()),
         len(delta),
-        int((delta > 0).sum()),
+        int((every > 0).sum()),
         int((delta > ROUNDING).sum()),
         float(delta.max()) if len(delta) else 0.0,
         example,

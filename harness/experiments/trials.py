@@ -186,6 +186,8 @@ def judge_prefix(
         )
         if proof is not None:
             summary = "earlier charges moved, but no unchanged fork shows that they repeat"
+        elif not any(s.example for s in tried):
+            summary = f"{moved} charges made earlier know tokens to their left that are charged later"
         return Experiment("prefix", Holds.UNDECIDED, summary, data)
     told = (
         f"{data['compared']} earlier charges equal to the last bit after {len(tried)} changes of later tokens"

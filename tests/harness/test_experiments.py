@@ -338,6 +338,21 @@ def test_later_charges_may_move_and_earlier_ones_may_not(ground):
     assert leak.example == (6, nats[5], pytest.approx(nats[5] + 0.01))
 
 
+@pytest.mark.parametrize(("moves", "proves"), [(range(520, 560), False), (range(440, 480), True)])
+def test_a_charge_made_early_may_know_what_stands_left_of_it(ground, moves, proves):
+    """A document is scored before the one that it follows, and sees its end."""
+    new = prefix.single_change(ground, 500)
+    (at,) = np.flatnonzero(new != ground.tokens)
+    nats = np.ones(len(ground.tokens) - 1)
+    order = np.arange(len(nats))
+    order[at - 1] = len(nats)  # the changed place is charged last
+    moved = nats.copy()
+    moved[[place - 1 for place in moves]] += 1.0
+    base, probe = stage_of(ground, nats, order=order), stage_of(ground, moved, order=order)
+    shift = prefix.compare(base, probe, ground.tokens, new)
+    assert (shift.moved, shift.proves) == (len(moves), proves)
+
+
 def test_rounding_is_told_from_dependence(ground):
     new = prefix.single_change(ground, 500)
     nats = np.random.default_rng(0).uniform(1, 2, 1000)

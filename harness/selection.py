@@ -20,7 +20,7 @@ _PACKED = re.compile(rb"\bexec\s*\(|\brunpy\b|\bexec_module\b")
 _LONG_LITERAL = re.compile(rb"[^\s\"']{2000}")
 _LEARNS = re.compile(rb"^\s*(?:import|from) +(?:torch|mlx|jax|tensorflow|tinygrad|triton)\b", re.MULTILINE)
 _TRAINS = re.compile(rb"\.backward\s*\(|value_and_grad|optimi[sz]er\w*\.step")
-_BITS = re.compile(rb"bpb|bits?.?per|log\(\s*2|log2|0?\.693|1\.442", re.IGNORECASE)
+BITS = re.compile(rb"bpb|bits?.?per|log\(\s*2|log2|0?\.693|1\.442", re.IGNORECASE)
 """Whoever turns nats into bits, or prints such a score, says one of these."""
 _GUARD = re.compile(rb"^if\s+__name__\b", re.MULTILINE)
 _SIGNS = (
@@ -137,7 +137,7 @@ def _is_named(path: str) -> bool:
 
 def _tells_bits(source: bytes) -> bool:
     """Whether a file could print a score; a packed one may."""
-    return _BITS.search(source) is not None or _PACKED.search(source) is not None
+    return BITS.search(source) is not None or _PACKED.search(source) is not None
 
 
 def _acts(source: bytes) -> bool:

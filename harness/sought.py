@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 _MOST = 256
-_PATTERN = {"glob.glob": 0, "os.listdir": 0, "os.scandir": 0, "open": 0}
+_ASKS = frozenset(("glob.glob", "os.listdir", "os.scandir", "open"))
 
 
 class Sought:
@@ -29,7 +29,7 @@ class Sought:
         """The audit hook itself."""
         if event == "pathlib.Path.glob" and len(args) > 1:
             self._note(os.path.join(str(args[0]), str(args[1])))
-        elif event in _PATTERN and args and not (event == "open" and _writes(args)):
+        elif event in _ASKS and args and not (event == "open" and _writes(args)):
             self._note(args[0])
 
     def _note(self, path: Any) -> None:

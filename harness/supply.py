@@ -7,6 +7,7 @@ as it runs, or lies in a folder of the author's own, only the failure says what 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -102,7 +103,7 @@ def _shown(folder: PurePosixPath, private: Path, links: dict[str, Path]) -> Path
     for known in [k for k in links if PurePosixPath(k).is_relative_to(folder)]:
         below = made / PurePosixPath(known).relative_to(folder)
         below.parent.mkdir(parents=True, exist_ok=True)
-        _link(below, links.pop(known))
+        link(below, links.pop(known))
     links[str(folder)] = made
     return made
 
@@ -131,13 +132,14 @@ def _shards(wanted: Needs, data: Path) -> Path:
 def _link_shards(target: Path, pattern: str, shards: Path) -> None:
     """Every shard by its own name, and for a pattern or name of another form the first of its split."""
     for shard in sorted(shards.iterdir()):
-        _link(target / shard.name, shard)
+        link(target / shard.name, shard)
     split = _SPLIT.search(pattern)
     if split is not None:
         first = shards / f"fineweb_{split[0].lower()}_000000.bin"
-        _link(target / _WILD.sub("000000", pattern), first)
+        link(target / _WILD.sub("000000", pattern), first)
 
 
-def _link(link: Path, target: Path) -> None:
-    if not link.is_symlink() and not link.exists():
-        link.symlink_to(target)
+def link(place: Path, target: Path) -> None:
+    """Show ``target`` at ``place``, unless something is there."""
+    if not os.path.lexists(place):
+        place.symlink_to(target)

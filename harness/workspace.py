@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from harness import supply
 from harness.needs import Needs
 from harness.submission import Change, Submission, SubmissionError
+from harness.supply import link
 from harness.world import make
 from harness.world.build import tokenizer
 
@@ -116,13 +117,13 @@ def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:
     for spec in needs.worlds:
         world = make(spec, needs.models.get(spec.tokenizer))
         worlds.append(world)
-        _link(data / "datasets" / spec.dataset, world / "datasets" / spec.dataset)
+        link(data / "datasets" / spec.dataset, world / "datasets" / spec.dataset)
         _link_flat(data, spec.dataset, world / "datasets" / spec.dataset)
         for name in needs.flat if spec.vocabulary == needs.vocabulary else ():
             for shard in sorted((world / "datasets" / spec.dataset).glob("fineweb_*_??????.bin")):
-                _link(data / shard.name.replace("fineweb", name, 1), shard)
+                link(data / shard.name.replace("fineweb", name, 1), shard)
         for file in (world / "tokenizers").iterdir():
-            _link(data / "tokenizers" / file.name, file)
+            link(data / "tokenizers" / file.name, file)
     worlds += _more_tokenizers(data / "tokenizers", needs)
     (data / "cached_challenge_fineweb.py").write_text(_DOWNLOADER, encoding="utf-8")
     for name in {
@@ -131,7 +132,7 @@ def _link_data(data: Path, needs: Needs) -> tuple[Path, ...]:
     }:
         if not (data / "datasets" / name).exists():
             (data / "datasets" / name).mkdir()
-            _link(data / "datasets" / name / "datasets", data)
+            link(data / "datasets" / name / "datasets", data)
     return tuple(dict.fromkeys(worlds))
 
 
@@ -141,7 +142,7 @@ def _link_flat(data: Path, dataset: str, shards: Path) -> None:
     for split in ("train", "val"):
         first = shards / f"fineweb_{split}_000000.bin"
         if first.is_file():
-            _link(data / f"fineweb_{split}_{tokenizer_name}.bin", first)
+            link(data / f"fineweb_{split}_{tokenizer_name}.bin", first)
 
 
 def _more_tokenizers(folder: Path, needs: Needs) -> list[Path]:
@@ -154,21 +155,16 @@ def _more_tokenizers(folder: Path, needs: Needs) -> list[Path]:
             (folder / name).write_bytes(needs.models[name])
             continue
         source = tokenizer(size)
-        _link(folder / name, source)
+        link(folder / name, source)
         sources.append(source.parent)
     return sources
-
-
-def _link(link: Path, target: Path) -> None:
-    if not os.path.lexists(link):
-        link.symlink_to(target)
 
 
 def _link_upwards(cwd: Path, repo: Path, data: Path) -> None:
     """Scripts say ./data, ../data or ../../../data: answer at every level up to the repository."""
     for folder in [cwd, *cwd.parents]:
         if not (folder / "data").exists():
-            _link(folder / "data", data)
+            link(folder / "data", data)
         elif (folder / "data").is_dir() and not (folder / "data").is_symlink():
             _merge(folder / "data", data)
         if folder == repo:
@@ -178,20 +174,20 @@ def _link_upwards(cwd: Path, repo: Path, data: Path) -> None:
 def _link_folders(cwd: Path, folders: tuple[str, ...], data: Path) -> None:
     """Folders of other names in which a script looks, relative to where it starts."""
     for folder in folders:
-        link = cwd / folder
-        if _safe(folder) and not os.path.lexists(link) and link.parent.resolve().is_relative_to(cwd):
-            link.parent.mkdir(parents=True, exist_ok=True)
-            _link(link, data)
+        place = cwd / folder
+        if _safe(folder) and not os.path.lexists(place) and place.parent.resolve().is_relative_to(cwd):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            link(place, data)
 
 
 def _merge(own: Path, data: Path) -> None:
     """The submission brings its own data folder: add ours inside it."""
     for part in ("datasets", "tokenizers", "cached_challenge_fineweb.py"):
         if not (own / part).exists():
-            _link(own / part, data / part)
+            link(own / part, data / part)
         elif (data / part).is_dir():
             for entry in (data / part).iterdir():
-                _link(own / part / entry.name, entry.resolve())
+                link(own / part / entry.name, entry.resolve())
 
 
 def _write_programs(folder: Path) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 
 import libcst
 
+from harness.selection import BITS
+
 PACKAGES = frozenset(
     """
     apex causal_conv1d cupy cut_cross_entropy datasets deepspeed einops fla flash_attn flash_attn_3
@@ -28,8 +30,6 @@ PACKAGES = frozenset(
 
 _MISSING = re.compile(r"missing (?:kernel )?package: (\w+)")
 _NO_SCORE = re.compile(r"ended without a val_bpb\b")
-_BITS = re.compile(r"bpb|bits?.?per|log\(\s*2|log2|0?\.693|1\.442", re.IGNORECASE)
-"""Whoever turns nats into bits, or prints such a score, says one of these."""
 _NO_PYTHON = re.compile(r"(?:Syntax|Indentation|Tab)Error\b")
 
 
@@ -42,7 +42,7 @@ def why(blocker: str | None, script: str, texts: Iterable[str], files: Iterable[
     if _NO_PYTHON.match(blocker or ""):
         return "its script is not Python" if not _is_python(script) else None
     if _NO_SCORE.match(blocker or ""):
-        return None if any(_BITS.search(text) for text in texts) else "computes no bits per byte"
+        return None if any(BITS.search(text.encode()) for text in texts) else "computes no bits per byte"
     found = _MISSING.match(blocker or "")
     if found is None:
         return None

@@ -192,22 +192,19 @@ def _described(tree: ast.AST) -> Iterator[Knob]:
     """Widths and heads in the long dictionaries by which some scripts describe their models, and every size
     in the long calls that make a configuration of one of their own classes."""
     classes = {c.name for c in ast.walk(tree) if isinstance(c, ast.ClassDef) and not _is_module(c)}
+    makers = {"dict", *classes}
     for node in ast.walk(tree):
-        via, name = Via.LITERAL, "dict"
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in {"dict"} | classes
-        ):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in makers:
+            name = node.func.id
             entries = [(k.arg, k.value) for k in node.keywords if k.arg]
-            via, name = (via if node.func.id == name else Via.CONSTANT), node.func.id
         elif isinstance(node, ast.Dict):
-            named = zip(node.keys, node.values, strict=True)
+            name, named = "dict", zip(node.keys, node.values, strict=True)
             entries = [
                 (k.value, v) for k, v in named if isinstance(k, ast.Constant) and isinstance(k.value, str)
             ]
         else:
             continue
+        via = Via.LITERAL if name == "dict" else Via.CONSTANT
         for word, value in entries if len(entries) >= _DESCRIBES else ():
             knob = Knob(via, f"{name}({word})", literal(value))
             if isinstance(knob.default, int) and tells_size(knob):
